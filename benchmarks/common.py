@@ -1,0 +1,68 @@
+"""What the benchmarks share: alternate two ways of doing a thing and compare them round by round."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")  # apt-get install dataset-fashion-mnist
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """B over A, round by round."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} [{self.low:.2f}-{self.high:.2f}]"
+
+
+def interleave(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Run each way once a round, the first one rotating; return each way's figures by round."""
+    figures: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for r in range(rounds):
+        for name in names[r % len(names) :] + names[: r % len(names)]:
+            figures[name].append(ways[name]())
+    return figures
+
+
+def ratio(new: list[float], old: list[float]) -> Ratio:
+    """Compare two lists of figures, pair by pair."""
+    pairs = [n / o for n, o in zip(new, old, strict=True)]
+    return Ratio(statistics.median(pairs), min(pairs), max(pairs))
+
+
+def rate(work: Callable[[], int], seconds: float) -> float:
+    """Return units of work per CPU second of this process, over at least `seconds` of them."""
+    start, done = time.process_time(), 0
+    while time.process_time() - start < seconds:
+        done += work()
+    return done / (time.process_time() - start)
+
+
+def machine() -> str:
+    """Return one line that names the machine, its load and torch."""
+    import torch
+
+    from assay.engine.machine import machine as facts
+
+    seen = facts()
+    return (
+        f"{seen['cpu']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+    )
+
+
+def save(name: str, facts: dict) -> None:
+    """Write a benchmark's figures beside it, for README.md."""
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")

@@ -1,0 +1,48 @@
+"""Convolution with the layers that nearly always follow it."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, batch normalisation, activation; padded so that stride alone sets the size.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Side of the square kernel, odd.
+        stride: Step between outputs.
+        groups: Convolutions that run side by side; `in_channels` of them is a depthwise one.
+        bias: Whether the convolution adds one; the normalisation takes it away again.
+        act: Built without arguments; None leaves it out.
+
+    Shape:
+        (B, in_channels, H, W) -> (B, out_channels, ceil(H / stride), ceil(W / stride))
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        bias: bool = False,
+        act: Callable[[], nn.Module] | None = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
+        )
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.act = act() if act else nn.Identity()
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        if self.conv.bias is not None:
+            nn.init.zeros_(self.conv.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the three in order."""
+        return self.act(self.norm(self.conv(x)))

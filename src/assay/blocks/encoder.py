@@ -1,0 +1,43 @@
+"""One layer of a Transformer encoder."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from assay.blocks.attention import SelfAttention
+from assay.blocks.feedforward import FeedForward
+
+
+class EncoderBlock(nn.Module):
+    """Attention between tokens, then a small network on each; normalised before, added after.
+
+    Args:
+        embed_dim: Width of a token.
+        num_heads: Of the attention; must divide `embed_dim`.
+        hidden: Width inside the small network.
+        act: Of the small network, built without arguments.
+        eps: Added to the variance by the normalisations.
+
+    Shape:
+        (B, N, embed_dim) -> (B, N, embed_dim)
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        hidden: int,
+        *,
+        act: Callable[[], nn.Module] = nn.GELU,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.norm_1 = nn.LayerNorm(embed_dim, eps)
+        self.attention = SelfAttention(embed_dim, num_heads)
+        self.norm_2 = nn.LayerNorm(embed_dim, eps)
+        self.feedforward = FeedForward(embed_dim, hidden, act=act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine the tokens twice."""
+        x = x + self.attention(self.norm_1(x))
+        return x + self.feedforward(self.norm_2(x))

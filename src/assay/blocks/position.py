@@ -1,0 +1,19 @@
+"""Where in a sequence a token stands."""
+
+import torch
+from torch import Tensor
+
+
+def sinusoids(length: int, embed_dim: int) -> Tensor:
+    """Return sines and cosines of geometrically spaced wavelengths. -> (length, embed_dim).
+
+    Args:
+        length: Positions, from 0 on.
+        embed_dim: Width of a token, even.
+
+    Source:
+        Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, section 3.5.
+    """
+    exponents = torch.arange(0, embed_dim, 2) / embed_dim
+    angles = torch.arange(length)[:, None] / 10_000**exponents  # (length, embed_dim / 2)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

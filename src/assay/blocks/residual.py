@@ -1,0 +1,28 @@
+"""Add a branch to a shortcut."""
+
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """act(branch(x) + shortcut(x)); both must return the same shape.
+
+    Args:
+        branch: The layers whose output is a correction, in order.
+        shortcut: What the correction is added to; None is the input itself.
+        act: Applied to the sum; None leaves it out.
+    """
+
+    def __init__(
+        self,
+        *branch: nn.Module,
+        shortcut: nn.Module | None = None,
+        act: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*branch)
+        self.shortcut = shortcut or nn.Identity()
+        self.act = act or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        return self.act(self.branch(x) + self.shortcut(x))

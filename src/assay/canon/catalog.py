@@ -1,0 +1,126 @@
+"""Names to cards and variants, lineage, and what a card's code amounts to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from assay.canon.card import Card, Variant, read_card
+from assay.errors import DataError, UnknownNameError, nearest
+
+PACKAGE = Path(__file__).parents[1]
+
+
+class Catalog:
+    """All cards, found by id or by a variant's name.
+
+    Args:
+        cards: In the order in which they are listed.
+
+    Raises:
+        DataError: Two cards share an id, or two entries a variant's name.
+    """
+
+    def __init__(self, cards: Iterable[Card]) -> None:
+        self.cards = tuple(cards)
+        self._by_id: dict[str, Card] = {}
+        self._by_variant: dict[str, tuple[Card, Variant]] = {}
+        for card in self.cards:
+            self._add(card)
+        self._refuse_shared_names()
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that `find` knows, sorted."""
+        return sorted({*self._by_id, *self._by_variant})
+
+    def find(self, name: str) -> tuple[Card, Variant | None]:
+        """Return the card called `name`, and the variant if `name` is one's.
+
+        Raises:
+            UnknownNameError: Nothing is called `name`; the message offers the nearest name.
+        """
+        if name in self._by_variant:
+            return self._by_variant[name]
+        if name in self._by_id:
+            return self._by_id[name], None
+        raise UnknownNameError(
+            f"Unknown name {name!r}.{nearest(name, self.names)} "
+            f"`assay list` shows all {len(self.cards)} entries."
+        )
+
+    def entry(self, name: str) -> tuple[Card, Variant]:
+        """Return the card and the variant to build; a card's id stands for its default variant."""
+        card, variant = self.find(name)
+        return card, variant or card.default()
+
+    def candidates(self, task: str) -> list[tuple[Card, Variant]]:
+        """Return the variants that every study of this task compares unless told otherwise."""
+        return [
+            (card, variant)
+            for card in self.cards
+            for variant in card.variants
+            if variant.default and task in card.tasks
+        ]
+
+    def parents(self, name: str) -> list[Card]:
+        """Return the cards whose ideas this one builds on."""
+        return [self._by_id[parent] for parent in self.find(name)[0].parents]
+
+    def children(self, name: str) -> list[Card]:
+        """Return the cards that build on this one."""
+        parent = self.find(name)[0].id
+        return [card for card in self.cards if parent in card.parents]
+
+    def _add(self, card: Card) -> None:
+        if card.id in self._by_id:
+            raise _duplicate("id", card.id, self._by_id[card.id], card)
+        self._by_id[card.id] = card
+        for variant in card.variants:
+            if variant.name in self._by_variant:
+                raise _duplicate("variant", variant.name, self._by_variant[variant.name][0], card)
+            self._by_variant[variant.name] = (card, variant)
+
+    def _refuse_shared_names(self) -> None:
+        """A variant may be called like its own card, not like another one."""
+        for name, (card, _) in self._by_variant.items():
+            other = self._by_id.get(name, card)
+            if other is not card:
+                raise _duplicate("name", name, other, card)
+
+
+@cache
+def catalog() -> Catalog:
+    """Return the catalog of every card in this package, sorted by id."""
+    return read_catalog(PACKAGE)
+
+
+def read_catalog(folder: Path) -> Catalog:
+    """Return the catalog of every card below `folder`, sorted by id."""
+    cards = [read_card(path) for path in folder.rglob("*.toml")]
+    return Catalog(sorted(cards, key=lambda card: card.id))
+
+
+def code_digest(card: Card) -> str:
+    """Return the sha256 of a card, the files its variants are built from, and all blocks."""
+    modules = {variant.code.partition(":")[0] for variant in card.variants}
+    files = [card.path, *sorted(map(_source, modules)), *sorted((PACKAGE / "blocks").rglob("*.py"))]
+    return hashlib.sha256(b"".join(map(_file_digest, files))).hexdigest()
+
+
+def _source(module: str) -> Path:
+    """Return the file of a module of this package without importing it."""
+    return PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+
+
+def _file_digest(path: Path) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + path.read_bytes()).digest()
+
+
+def _duplicate(what: str, name: str, first: Card, second: Card) -> DataError:
+    return DataError(
+        f"A card's {what} must be its own. Received {name!r} in {first.path} and {second.path}; "
+        "rename one."
+    )

@@ -1,0 +1,67 @@
+"""The `assay` command: parse, call the library, print. Nothing is computed in this package."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from assay import __version__
+from assay.errors import AssayError, nearest
+
+COMMANDS = {  # name: (module, what `assay --help` says); a module is imported when it is called
+    "compare": ("assay.cli.compare", "train candidates on your data and say which differences are real"),
+    "predict": ("assay.cli.predict", "label files with the winner of a run"),
+    "report": ("assay.cli.report", "write the report of a run again"),
+    "resume": ("assay.cli.resume", "continue a run that was stopped"),
+    "runs": ("assay.cli.runs", "list, show and remove runs"),
+    "list": ("assay.cli.list", "list what the canon holds"),
+    "show": ("assay.cli.show", "print one card: idea, paper, lineage, sizes"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 when it worked, 1 when it failed, 2 when the call was wrong."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        parser, words = _parser_for([w for w in words if w != "--debug"])
+        args = parser.parse_args(words)
+        return args.run(args) or 0
+    except AssayError as error:
+        if debug:
+            raise
+        print(f"assay: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # `assay list | head`
+        sys.stderr.close()
+        return 0
+
+
+def _parser_for(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """Return the parser of the command named first, and the words left for it."""
+    top = _top_parser()
+    if not words or words[0].startswith("-"):
+        top.parse_args(words or ["--help"])  # --help and --version end here
+    name = words[0]
+    if name not in COMMANDS:
+        top.error(f"unknown command {name!r}.{nearest(name, COMMANDS)}")
+    command = import_module(COMMANDS[name][0])
+    parser = argparse.ArgumentParser(prog=f"assay {name}", description=command.SUMMARY)
+    command.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=command.run)
+    return parser, words[1:]
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="assay",
+        usage="assay COMMAND [options]",
+        description="Assay picks neural networks by measurement.",
+        epilog=f"commands:\n{listing}\n\n`assay COMMAND --help` tells a command's options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"assay {__version__}")
+    return parser

@@ -1,0 +1,106 @@
+"""`assay show NAME`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from assay.canon.card import Card, Lang, Shape, Variant
+from assay.canon.catalog import Catalog, catalog
+from assay.cli.list import print_columns
+
+SUMMARY = "print one card: idea, paper, lineage, sizes"
+_LABELS = {
+    "idea": "要点",
+    "choose": "适用",
+    "avoid": "不适用",
+    "paper": "论文",
+    "family": "家族",
+    "tasks": "任务",
+    "reads": "输入",
+    "small": "小图像",
+    "builds on": "前身",
+    "led to": "后继",
+    "departures": "与论文不同",
+    "variant": "变体",
+    "parameters": "参数量",
+    "MACs": "乘加次数",
+    "native": "原始尺寸",
+    "reference": "参考实现",
+    "none": "无",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("name", metavar="NAME", help="a card's id or a variant, such as resnet18")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text")
+    parser.add_argument("--json", action="store_true", help="for programs: the same facts as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the card, and of its variants the one named or all."""
+    card, named = catalog().find(args.name)
+    variants = [v for v in card.variants if named in (None, v)]
+    if args.json:
+        print(json.dumps(_facts(card, variants, catalog()), indent=2, ensure_ascii=False))
+        return
+    print(f"{card.prose(args.lang).name}  ({card.id})\n")
+    print_columns(_lines(card, args.lang, catalog()))
+    print()
+    print_columns(_table(card, variants, args.lang))
+
+
+def _facts(card: Card, variants: list[Variant], of: Catalog) -> dict[str, object]:
+    facts = asdict(card)
+    facts["path"] = str(card.path)
+    facts["variants"] = [asdict(variant) for variant in variants]
+    facts["parents"] = [parent.id for parent in of.parents(card.id)]
+    facts["children"] = [child.id for child in of.children(card.id)]
+    return facts
+
+
+def _lines(card: Card, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
+    prose, paper = card.prose(lang), card.paper
+    facts = {
+        "idea": prose.idea,
+        "choose": prose.choose,
+        "avoid": prose.avoid,
+        "paper": f"{paper.title} ({paper.authors}, {paper.year}) {paper.url}",
+        "family": card.family,
+        "tasks": ", ".join(card.tasks),
+        "reads": f"{card.input.kind}, ≥ {_shape(card.input.least)}",
+        "small": _small(card, lang),
+        "builds on": _names(of.parents(card.id), lang),
+        "led to": _names(of.children(card.id), lang),
+        "departures": "; ".join(card.departures) or _word("none", lang),
+    }
+    return [(_word(label, lang), text) for label, text in facts.items() if text]
+
+
+def _table(card: Card, variants: list[Variant], lang: Lang) -> list[tuple[str, ...]]:
+    words = ("variant", "parameters", "MACs", "native", "reference")
+    rows = [
+        (v.name, f"{v.parameters:,}", f"{v.macs:,}", _shape(card.native(v)), v.reference)
+        for v in variants
+    ]
+    return [tuple(_word(word, lang) for word in words), *rows]
+
+
+def _small(card: Card, lang: Lang) -> str:
+    if card.small is None:
+        return ""
+    return f"≤ {card.small.upto} px: {card.small.zh if lang == 'zh' else card.small.en}"
+
+
+def _names(cards: list[Card], lang: Lang) -> str:
+    return ", ".join(f"{c.prose(lang).name} ({c.id})" for c in cards) or _word("none", lang)
+
+
+def _shape(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _word(label: str, lang: Lang) -> str:
+    return _LABELS[label] if lang == "zh" else label

@@ -1,0 +1,44 @@
+"""Augmentation of whole batches: one indexing operation, not one call for each image."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - everybody's name for it
+
+
+def shift_reach(side: int) -> int:
+    """Return how many pixels images of this side are shifted: an eighth, at least 1."""
+    return max(1, round(side / 8))
+
+
+def shift(images: Tensor, *, reach: int, generator: torch.Generator) -> Tensor:
+    """Move every image by its own whole number of pixels; what comes in is zero.
+
+    Args:
+        images: Of any dtype.
+        reach: Largest distance in pixels, up, down, left and right.
+        generator: Of the distances.
+
+    Shape:
+        (B, C, H, W) -> (B, C, H, W)
+    """
+    count, _, height, width = images.shape
+    padded = F.pad(images, (reach, reach, reach, reach))
+    offsets = torch.randint(2 * reach + 1, (2, count), generator=generator)
+    return crop(padded, offsets[0], offsets[1], height=height, width=width)
+
+
+def crop(padded: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Tensor:
+    """Return from each image the window that begins at its own row and column.
+
+    Shape:
+        (B, C, H', W'), (B,), (B,) -> (B, C, height, width)
+    """
+    pieces = torch.arange(len(padded))
+    if padded.device.type != "cpu":
+        return padded.unfold(2, height, 1).unfold(3, width, 1)[pieces, :, top, left]
+    windows = np.lib.stride_tricks.sliding_window_view(padded.numpy(), (height, width), axis=(2, 3))
+    chosen = windows[pieces.numpy(), :, top.numpy(), left.numpy()]  # 4 times as fast as torch's
+    return torch.from_numpy(np.ascontiguousarray(chosen))

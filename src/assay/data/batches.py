@@ -1,0 +1,114 @@
+"""Batches from arrays in memory: an order that any step can be asked for, one gather each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.data.augment import shift, shift_reach
+from assay.data.dataset import Dataset
+from assay.errors import BadArgumentError
+
+Part = Literal["train", "val", "test"]
+
+
+def to_tensor(dataset: Dataset, part: Part) -> tuple[Tensor, Tensor]:
+    """Return one part's examples (uint8 images as they are, else float32) and its targets."""
+    chosen = getattr(dataset, part)
+    x = torch.from_numpy(np.ascontiguousarray(dataset.x[chosen]))
+    return x, torch.from_numpy(np.ascontiguousarray(dataset.y[chosen]))
+
+
+class Normalise:
+    """Turns stored examples into what a model reads: uint8 images to float32, the rest as it is.
+
+    Args:
+        preprocessing: The data set's; its `mean` and `std` are of pixels on 0..1.
+    """
+
+    def __init__(self, preprocessing: Mapping[str, Any]):
+        self.scale: Tensor | None = None
+        if preprocessing.get("kind") == "image":
+            std = torch.tensor(preprocessing["std"], dtype=torch.float64).view(-1, 1, 1)
+            mean = torch.tensor(preprocessing["mean"], dtype=torch.float64).view(-1, 1, 1)
+            self.scale = (1 / (255 * std)).float()
+            self.shift = (-mean / std).float()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return float32 examples.
+
+        Shape:
+            (B, C, H, W) uint8 -> (B, C, H, W) float32; anything else -> the same
+        """
+        if self.scale is None:
+            return x
+        return torch.addcmul(self.shift, x.float(), self.scale)
+
+
+class Batches:
+    """The training part in an order that is a function of seed and step alone.
+
+    So a run resumes from its step number: nothing else has to be kept. Every epoch has its own
+    order; the examples that do not fill a last batch are left to other epochs' chance.
+
+    Args:
+        x: Every training example, as stored.
+        y: Their targets.
+        batch_size: Examples in a batch; a smaller set is one batch.
+        seed: Of the order and of the augmentation.
+        normalise: Applied to each batch; None leaves it as stored.
+        augment: "shift" moves each image by up to an eighth of its side.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        batch_size: int,
+        seed: int,
+        *,
+        normalise: Normalise | None = None,
+        augment: Literal["none", "shift"] = "none",
+    ):
+        if batch_size < 1 or not len(x) or len(x) != len(y):
+            raise BadArgumentError(
+                "Batches need at least one example, a target for each and a positive `batch_size`. "
+                f"Received {len(x)} examples, {len(y)} targets, batch_size={batch_size}."
+            )
+        if augment == "shift" and x.dim() != 4:
+            raise BadArgumentError(
+                "`augment` may be 'shift' for images only. Received examples of shape "
+                f"{tuple(x.shape[1:])}; use augment='none'."
+            )
+        self.x, self.y = x, y
+        self.batch_size = min(batch_size, len(x))
+        self.steps_per_epoch = len(x) // self.batch_size
+        self._seed, self._normalise, self._augment = seed, normalise, augment
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def indices(self, step: int) -> Tensor:
+        """Return the places in `x` of the batch of that step, counted from 0."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order = torch.randperm(len(self.x), generator=self._generator(epoch, stream=0))
+            self._epoch = epoch
+        return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the batch of that step, ready for the model, and its targets."""
+        chosen = self.indices(step)
+        x = self.x.index_select(0, chosen)
+        if self._augment == "shift":
+            reach = shift_reach(min(x.shape[2:]))
+            x = shift(x, reach=reach, generator=self._generator(step, stream=1))
+        if self._normalise is not None:
+            x = self._normalise(x)
+        return x, self.y.index_select(0, chosen)
+
+    def _generator(self, number: int, *, stream: int) -> torch.Generator:
+        state = np.random.SeedSequence([self._seed, stream, number]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))

@@ -1,0 +1,34 @@
+"""What was recognised, in a line or two for the terminal."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from assay.data.dataset import Dataset
+
+_TASKS = {
+    "image-classification": ("image classification", "图像分类"),
+    "sequence-classification": ("sequence classification", "序列分类"),
+    "tabular-classification": ("tabular classification", "表格分类"),
+    "tabular-regression": ("tabular regression", "表格回归"),
+}
+_KINDS = {"image": ("images", "张图像"), "sequence": ("sequences", "条序列"), "table": ("rows", "行")}
+
+
+def describe(dataset: Dataset, lang: Literal["en", "zh"] = "en") -> str:
+    """Return what the data was recognised as, its division, and the notes, a line each."""
+    zh = lang == "zh"
+    task, kind = _TASKS[dataset.task][zh], _KINDS[dataset.kind][zh]
+    shape = "x".join(map(str, dataset.inputs))
+    count, many = len(dataset.x), len(dataset.classes)
+    parts = len(dataset.train), len(dataset.val), len(dataset.test)
+    if zh:
+        classes = f"，{many} 类" if many else ""
+        first = f"识别为：{task}{classes}，{count} {kind}（每个 {shape}）；训练 {parts[0]} / 验证 {parts[1]} / 测试 {parts[2]}"
+    else:
+        classes = f", {many} classes" if many else ""
+        first = (
+            f"recognised: {task}{classes}, {count} {kind} of {shape}; "
+            f"train {parts[0]} / val {parts[1]} / test {parts[2]}"
+        )
+    return "\n".join([first, *(f"note: {n['en']}" if not zh else f"注：{n['zh']}" for n in dataset.notes)])

@@ -1,0 +1,195 @@
+"""`load(source)`: recognise what was given, prepare it once, open it ever after."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from assay.data.builtin import NAMES, builtin
+from assay.data.dataset import TASKS, Dataset, Task
+from assay.data.describe import describe
+from assay.data.names import shown
+from assay.data.prepare import FORMAT, Options, Source, digest, open_prepared, prepare
+from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, nearest
+
+__all__ = ["describe", "load", "load_arrays", "open_prepared"]
+TABLES = (".csv", ".tsv", ".parquet")
+
+
+def load(
+    source: str | Path,
+    *,
+    folder: Path,
+    task: str | None = None,
+    target: str | None = None,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    skip_bad: bool = False,
+) -> Dataset:
+    """Return the prepared data; a second call with the same files opens it at once.
+
+    Args:
+        source: digits, fashion-mnist, a folder of class folders, a .csv, .tsv or .parquet table,
+            or a .npz with x and y.
+        folder: Where prepared data is kept.
+        task: One of TASKS; None recognises it.
+        target: The column to predict, for a table.
+        seed: Of the division.
+        data_dir: Where the files of fashion-mnist are, if not in a usual place.
+        skip_bad: Leave unreadable images out instead of stopping.
+
+    Raises:
+        MissingPathError: There is nothing at `source`.
+        BadArgumentError: An option does not fit the source.
+        DataError: The data cannot be used; the text names the file and the place.
+        StoreError: The prepared data cannot be written.
+    """
+    options = Options(task=_task(task), target=target, seed=_seed(seed), skip_bad=skip_bad)
+    found = _recognise(source, options, data_dir=Path(data_dir) if data_dir else None)
+    mark = folder / "seen" / f"{_fingerprint(found, options)}.json"
+    return _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+
+
+def load_arrays(
+    x: Any, y: Any, *, folder: Path, task: str | None = None, seed: int = 0, name: str = "arrays"
+) -> Dataset:
+    """Return arrays in memory as prepared data.
+
+    Args:
+        x: Images uint8 (N, H, W), (N, H, W, C) or (N, C, H, W); a table (N, F); sequences
+            (N, T, F).
+        y: N labels (numbers or strings), or N values.
+        folder: Where prepared data is kept.
+        task: One of TASKS; None recognises it.
+        seed: Of the division.
+        name: What the user calls it.
+    """
+    from assay.data.arrays import read_arrays
+
+    options = Options(task=_task(task), seed=_seed(seed))
+    raw = read_arrays(x, y, name=name, source="arrays in memory", options=options)
+    found = Source(name=name, where="arrays in memory", files=(), read=lambda _: raw)
+    mark = folder / "seen" / f"{digest([FORMAT, raw.content, raw.task, name, seed])[:32]}.json"
+    return _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+
+
+def _task(task: str | None) -> Task | None:
+    if task is not None and task not in TASKS:
+        raise BadArgumentError(
+            f"`task` must be one of {', '.join(TASKS)}. Received {shown(task)!r}."
+            f"{nearest(task, TASKS)}"
+        )
+    return cast("Task | None", task)
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 2**32:
+        raise BadArgumentError(f"`seed` must be in [0, 2**32). Received {seed}; choose another.")
+    return seed
+
+
+def _recognise(source: str | Path, options: Options, *, data_dir: Path | None) -> Source:
+    if source in NAMES:
+        return builtin(str(source), options, data_dir=data_dir)
+    path = _existing(source)
+    if path.is_dir():
+        from assay.data.folder import image_folder
+
+        return image_folder(path, options)
+    if not path.is_file():
+        raise DataError(
+            f"The data must be a folder or a regular file. {shown(path)!r} is neither; "
+            "a pipe or device is not opened."
+        )
+    ending = path.suffix.lower()
+    if ending == ".npz":
+        from assay.data.arrays import npz_file
+
+        return npz_file(path, options)
+    if ending in TABLES:
+        from assay.data.table import table_file
+
+        return table_file(path, options)
+    raise BadArgumentError(
+        f"The data must be a folder of class folders, a .csv, .tsv, .parquet or .npz file, or "
+        f"one of {', '.join(NAMES)}. Received {shown(path.name)!r}; convert it to one of these."
+    )
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source).expanduser() if str(source).startswith("~") else Path(source)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a NUL inside the name
+        hint = nearest(str(source), NAMES) if len(str(source)) < 40 else ""
+        reason = getattr(error, "strerror", None) or "Not a valid path"
+        raise MissingPathError(
+            f"There is no data at {shown(source)!r} ({reason}).{hint} Give a path, or one of "
+            f"{', '.join(NAMES)}."
+        ) from error
+    return path
+
+
+def _fingerprint(source: Source, options: Options) -> str:
+    """Return a name for these options and the files' paths, sizes and times of change."""
+    files = []
+    for file in source.files:
+        facts = file.stat()
+        files.append([os.fsencode(file.absolute()).hex(), facts.st_size, facts.st_mtime_ns])
+    chosen = [options.task, options.target, options.seed, options.skip_bad]
+    return digest([FORMAT, source.name, files, chosen])[:32]
+
+
+def _known(mark: Path) -> Dataset | None:
+    """Return the data that was prepared before, if it is still whole."""
+    try:
+        name = json.loads(mark.read_text(encoding="utf-8"))["folder"]
+        return open_prepared(mark.parents[1] / Path(name).name)
+    except (OSError, ValueError, KeyError, TypeError):  # DataError is a ValueError
+        return None
+
+
+def _prepare(source: Source, *, folder: Path, mark: Path, seed: int) -> Dataset:
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder))
+        try:
+            home = folder / prepare(source.read(temporary), temporary, seed=seed)
+            _put(temporary, home)
+            mark.parent.mkdir(exist_ok=True)
+            waiting = mark.with_suffix(f".{os.getpid()}")
+            waiting.write_text(json.dumps({"folder": home.name}), encoding="utf-8")
+            waiting.replace(mark)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return open_prepared(home)
+
+
+def _put(temporary: Path, home: Path) -> None:
+    """Give the finished folder its name, unless a whole one of that name is there already."""
+    with contextlib.suppress(DataError):
+        open_prepared(home)
+        return
+    shutil.rmtree(home, ignore_errors=True)
+    temporary.chmod(0o755)
+    temporary.replace(home)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a full disk or a read-only folder into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, (DataError, MissingPathError, StoreError)) or not error.errno:
+            raise
+        raise StoreError(
+            f"Prepared data is kept in {shown(folder)}, which cannot be written "
+            f"({error.strerror}); free space there, or name another folder with --store."
+        ) from error

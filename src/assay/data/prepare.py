@@ -1,0 +1,191 @@
+"""From what a reader found to a prepared folder: divide, fit, encode, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.data.dataset import PARTS, Dataset, Task
+from assay.data.names import Note, shown
+from assay.data.split import Split, divide
+from assay.errors import DataError
+
+FORMAT = 1  # of the prepared folder and of the encoding; a change prepares everything again
+Fit = Callable[[np.ndarray], tuple[np.ndarray, dict[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the caller may decide about a source."""
+
+    task: Task | None = None
+    target: str | None = None
+    seed: int = 0
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw:
+    """What a reader found, before the division."""
+
+    name: str
+    source: str
+    task: Task
+    y: np.ndarray  # int64 labels, or float values
+    classes: tuple[str, ...]
+    content: str  # sha256 of everything that was read
+    groups: np.ndarray  # equal numbers mark identical examples
+    fit: Fit  # train indices -> every example encoded, and the preprocessing that encoded it
+    given: np.ndarray | None = None  # per example 0 train, 1 validation, 2 test
+    ids: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Something that can be read: its name, the files whose change would matter, its reader."""
+
+    name: str
+    where: str
+    files: tuple[Path, ...]
+    read: Callable[[Path], Raw]  # given an empty folder that may hold a large x.npy
+
+
+def prepare(raw: Raw, folder: Path, *, seed: int) -> str:
+    """Write the prepared data into `folder`; return the name that the folder should get.
+
+    Raises:
+        DataError: The examples cannot be divided, or all are of one class.
+    """
+    _check_labels(raw)
+    split = divide(
+        raw.y, groups=raw.groups, classes=raw.classes, seed=seed, given=raw.given
+    )
+    x, preprocessing = raw.fit(split.train)
+    content = digest({"format": FORMAT, "content": raw.content, "task": raw.task})
+    meta = {
+        "format": FORMAT,
+        "name": shown(raw.name),
+        "source": shown(raw.source),
+        "task": raw.task,
+        "inputs": list(x.shape[1:]),
+        "classes": list(raw.classes),
+        "preprocessing": preprocessing,
+        "content_hash": content,
+        "split_hash": _split_hash(split, content=content, seed=seed),
+        "split_seed": seed,
+        "notes": [dict(note) for note in (*raw.notes, *split.notes)],
+    }
+    _write(folder, x=x, y=raw.y, split=split, ids=raw.ids, meta=meta)
+    return f"{content[:16]}-{seed}"
+
+
+def open_prepared(folder: Path) -> Dataset:
+    """Open what `prepare` wrote; the arrays are read-only memory maps.
+
+    Raises:
+        DataError: The folder is missing a part or is damaged.
+    """
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        with np.load(folder / "split.npz", allow_pickle=False) as split:
+            parts = {part: split[part] for part in PARTS}
+        dataset = Dataset(
+            folder=folder,
+            x=np.load(folder / "x.npy", mmap_mode="r", allow_pickle=False),
+            y=np.load(folder / "y.npy", mmap_mode="r", allow_pickle=False),
+            ids=tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8"))),
+            **parts,
+            **_facts(meta),
+        )
+    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+        raise DataError(
+            f"The prepared data in {shown(folder)} cannot be opened: {shown(error)}; "
+            "delete that folder and run again."
+        ) from error
+    for array in (dataset.y, *parts.values()):
+        array.setflags(write=False)
+    return dataset
+
+
+def digest(value: object) -> str:
+    """Return the sha256 of a JSON-able value, the same whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def image_statistics(x: np.ndarray, train: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation of each channel of the train part, on 0..1.
+
+    Counted exactly, in pieces, so that the set may be larger than memory.
+    """
+    counts = np.zeros((x.shape[1], 256), np.int64)
+    for start in range(0, len(train), 1024):
+        piece = x[train[start : start + 1024]]
+        for channel in range(x.shape[1]):
+            counts[channel] += np.bincount(piece[:, channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ levels
+    spread = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
+    return mean.tolist(), [value or 1.0 for value in spread.tolist()]
+
+
+def _facts(meta: dict[str, Any]) -> dict[str, Any]:
+    if meta.pop("format") != FORMAT:
+        raise ValueError("it was written by another version")
+    lists = {key: tuple(meta.pop(key)) for key in ("inputs", "classes", "notes")}
+    return {**meta, **lists}
+
+
+def _check_labels(raw: Raw) -> None:
+    if not len(raw.y):
+        raise DataError(f"{shown(raw.source)} holds no examples; give data with at least one row.")
+    if not raw.task.endswith("classification"):
+        if np.ptp(raw.y) == 0:
+            raise DataError(
+                f"A regression's target must vary. In {shown(raw.source)} it is "
+                f"{raw.y[0]:g} everywhere; choose another target."
+            )
+        return
+    if len(raw.classes) < 2:
+        only = ", ".join(repr(shown(name)) for name in raw.classes) or "none"
+        raise DataError(
+            f"Classification needs at least two classes. In {shown(raw.source)} there is "
+            f"only {only}; add examples of another class or choose another target."
+        )
+
+
+def _split_hash(split: Split, *, content: str, seed: int) -> str:
+    found = hashlib.sha256(f"{content} {seed}".encode())
+    for part in (split.train, split.val, split.test):
+        found.update(f" {len(part)} ".encode() + part.astype("<i8").tobytes())
+    return found.hexdigest()
+
+
+def _write(
+    folder: Path,
+    *,
+    x: np.ndarray,
+    y: np.ndarray,
+    split: Split,
+    ids: tuple[str, ...],
+    meta: dict[str, Any],
+) -> None:
+    if not (folder / "x.npy").exists():  # a large one was decoded straight into its place
+        np.save(folder / "x.npy", np.ascontiguousarray(x))
+    kind = np.int64 if meta["classes"] else np.float32
+    np.save(folder / "y.npy", y.astype(kind))
+    np.savez(folder / "split.npz", train=split.train, val=split.val, test=split.test)
+    (folder / "ids.json").write_text(json.dumps(ids), encoding="utf-8")
+    text = json.dumps(meta, ensure_ascii=False, indent=1, allow_nan=False)
+    with (folder / "meta.json").open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,171 @@
+"""The division into train, validation and test: stratified, seeded, copies kept on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from assay.data.names import Note, shown
+from assay.errors import DataError
+
+SHARE = 0.15  # of the examples, for validation and again for test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Three sorted lists of indices, and what had to be said about them."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    notes: tuple[Note, ...] = ()
+
+
+def groups_of(rows: Iterable[bytes | memoryview | np.ndarray]) -> np.ndarray:
+    """Return one number per row, equal where rows hold the same bytes."""
+    seen: dict[bytes, int] = {}
+    numbers = [seen.setdefault(blake2b(row, digest_size=16).digest(), len(seen)) for row in rows]
+    return np.asarray(numbers, dtype=np.int64)
+
+
+def divide(
+    y: np.ndarray,
+    *,
+    groups: np.ndarray,
+    classes: Sequence[str],
+    seed: int,
+    given: np.ndarray | None = None,
+) -> Split:
+    """Divide the examples.
+
+    Args:
+        y: Labels, or values for regression.
+        groups: Equal numbers mark identical examples, which stay together.
+        classes: Names in label order; empty for regression.
+        seed: Of the shuffle.
+        given: Per example 0 train, 1 validation, 2 test, where the source says so. A part that
+            nobody was given is carved from train.
+
+    Raises:
+        DataError: A class has too few different examples to have one in each part.
+    """
+    given = np.zeros(len(y), np.int8) if given is None else given
+    given, leaked = _without_leaks(given, groups)
+    pool = np.flatnonzero(given == 0)
+    carve = [part for part in (2, 1) if not (given == part).any()]
+    strata = y if classes else _quantiles(y)
+    _check_counts(strata, pool=pool, groups=groups, classes=classes, parts=1 + len(carve))
+    parts = given.copy()
+    generator = np.random.default_rng(seed)
+    total = round(SHARE * len(pool))
+    for part in carve:
+        left = pool[parts[pool] == 0]
+        after = carve[-1] != part  # one group more must stay, for the part still to be carved
+        chosen = _carve(strata, left=left, groups=groups, total=total, keep=1 + after, by=generator)
+        parts[chosen] = part
+    train, val, test = (np.flatnonzero(parts == part) for part in range(3))
+    return Split(train=train, val=val, test=test, notes=_notes(groups, leaked))
+
+
+def _without_leaks(given: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, int]:
+    """Mark as -1 what has a copy in a later part; return the marks and how many."""
+    kept = given.copy()
+    for part in (0, 1):
+        later = groups[given > part]
+        kept[(given == part) & np.isin(groups, later)] = -1
+    return kept, int((kept == -1).sum())
+
+
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Return each value's tenth, so that a regression's parts cover the same range."""
+    bins = max(1, min(10, len(values) // 30))
+    edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.searchsorted(edges, values, side="right").astype(np.int64)
+
+
+def _check_counts(
+    strata: np.ndarray,
+    *,
+    pool: np.ndarray,
+    groups: np.ndarray,
+    classes: Sequence[str],
+    parts: int,
+) -> None:
+    if not classes:
+        if len(np.unique(groups[pool])) < 10:
+            raise DataError(
+                f"A regression needs at least 10 different examples to be divided. "
+                f"Received {len(np.unique(groups[pool]))}; add examples."
+            )
+        return
+    _, first = np.unique(groups[pool], return_index=True)
+    counts = np.bincount(strata[pool[first]], minlength=len(classes))
+    short = np.flatnonzero(counts < parts)
+    if len(short):
+        which = ", ".join(f"{shown(classes[i])!r} has {counts[i]}" for i in short[:5])
+        more = f" and {len(short) - 5} more" if len(short) > 5 else ""
+        raise DataError(
+            f"Each class needs at least {parts} different examples, one for each part of the "
+            f"division. Class {which}{more}; add examples or remove the class."
+        )
+
+
+def _carve(
+    strata: np.ndarray,
+    *,
+    left: np.ndarray,
+    groups: np.ndarray,
+    total: int,
+    keep: int,
+    by: np.random.Generator,
+) -> np.ndarray:
+    """Choose about `total` of `left`, whole groups, each stratum in proportion."""
+    _, first, inverse, sizes = np.unique(
+        groups[left], return_index=True, return_inverse=True, return_counts=True
+    )
+    labels = strata[left[first]]  # a group belongs to its first member's class
+    kinds = np.unique(labels)
+    weights = np.array([sizes[labels == kind].sum() for kind in kinds], dtype=float)
+    quotas = _largest_remainder(weights, total)
+    chosen = np.zeros(len(first), bool)
+    for kind, quota in zip(kinds, quotas, strict=True):
+        members = by.permutation(np.flatnonzero(labels == kind))
+        members = members[np.argsort(sizes[members] > max(quota, 1), kind="stable")]
+        most = max(len(members) - keep, 0)
+        reached = np.cumsum(sizes[members])
+        take = int(np.argmin(np.abs(reached - quota))) + 1 if len(members) else 0
+        chosen[members[: min(take, most)]] = True
+    return left[chosen[inverse]]
+
+
+def _largest_remainder(weights: np.ndarray, total: int) -> np.ndarray:
+    """Share `total` in proportion to `weights`, in whole numbers that sum to it."""
+    exact = weights * (total / weights.sum())
+    shares = np.floor(exact).astype(np.int64)
+    order = np.argsort(shares - exact, kind="stable")
+    shares[order[: total - int(shares.sum())]] += 1
+    return shares
+
+
+def _notes(groups: np.ndarray, leaked: int) -> tuple[Note, ...]:
+    copies = len(groups) - len(np.unique(groups))
+    notes: list[Note] = []
+    if copies:
+        notes.append(
+            {
+                "en": f"{copies:,} examples are exact copies of others; copies stay on one side.",
+                "zh": f"{copies:,} 个样本与其他样本完全相同；相同样本都放在划分的同一侧。",
+            }
+        )
+    if leaked:
+        notes.append(
+            {
+                "en": f"{leaked:,} examples have a copy in a later part (validation or test); "
+                "they were left out.",
+                "zh": f"{leaked:,} 个样本在后面的部分（验证或测试）中有副本；已剔除。",
+            }
+        )
+    return tuple(notes)

@@ -1,0 +1,314 @@
+"""The warm process: it imports torch once, then forks a child for every job.
+
+`python -m assay.engine.worker FD` talks JSON lines on the socket FD with `engine/executor.py`. A
+child reports on a pipe of its own. The warm process ends, and its children with it, when the
+process that started it is gone; a child ends when the warm process is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from assay.engine.spec import Candidate, Event, Plan, Recipe, record_from_json, spec_from_json
+from assay.errors import AssayError, BadArgumentError, Interrupted
+
+Emit = Callable[[Event], None]
+Stopped = Callable[[], bool]
+Handler = Callable[[Mapping[str, Any], Emit, Stopped], Mapping[str, Any]]
+
+_LOOK_AROUND = 1.0  # seconds between two looks at whether the parent is still there
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_USED_BY_JOBS = (  # imported once, before the first fork
+    "assay.data.load",
+    "assay.engine.measure",
+    "assay.engine.plan",
+    "assay.engine.trial",
+    "assay.models.foreign",
+)
+
+
+def handle_plan(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Choose how a candidate is computed here."""
+    from assay.engine.plan import choose_plan
+
+    candidate = candidate_from_json(payload["candidate"])
+    emit(Event(kind="plan", candidate=candidate.name))
+    plan = choose_plan(
+        candidate,
+        task=payload["task"],
+        inputs=tuple(payload["inputs"]),
+        outputs=payload["outputs"],
+        precision=payload["precision"],
+        autotune=payload["autotune"],
+        threads=payload["threads"],
+    )
+    return asdict(plan)
+
+
+def handle_trial(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Run one trial, or continue it from its checkpoint."""
+    from assay.data.load import open_prepared
+    from assay.engine.trial import run_trial
+
+    spec = spec_from_json(payload["spec"])
+    dataset = open_prepared(Path(payload["data"]))
+    record = run_trial(spec, dataset, Path(payload["folder"]), emit=emit, stop=stop)
+    return asdict(record)
+
+
+def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Measure what a trained candidate costs."""
+    from assay.engine.measure import measure
+
+    candidate = candidate_from_json(payload["candidate"])
+    emit(Event(kind="measure", candidate=candidate.name))
+    facts = dict(payload["plan"])
+    plan = Plan(**{**facts, "fp32_layers": tuple(facts["fp32_layers"])})
+    return asdict(
+        measure(
+            candidate,
+            task=payload["task"],
+            inputs=tuple(payload["inputs"]),
+            outputs=payload["outputs"],
+            weights=Path(payload["weights"]),
+            record=record_from_json(payload["record"]),
+            plan=plan,
+        )
+    )
+
+
+HANDLERS: dict[str, Handler] = {
+    "plan": handle_plan,
+    "trial": handle_trial,
+    "measure": handle_measure,
+}
+
+
+def candidate_from_json(facts: Mapping[str, Any]) -> Candidate:
+    """Return the Candidate that `asdict` and JSON made `facts` of."""
+    return Candidate(**{**facts, "recipe": Recipe(**facts["recipe"])})
+
+
+def attempt(
+    handlers: Mapping[str, Handler], job: Mapping[str, Any], emit: Emit, stop: Stopped
+) -> dict[str, Any]:
+    """Do one job and return its outcome: `value`, or `reason` and `detail`, or `stopped`."""
+    try:
+        if job["kind"] not in handlers:
+            raise BadArgumentError(
+                f"A job's kind must be one of {', '.join(sorted(handlers))}. "
+                f"Received {job['kind']!r}."
+            )
+        return {"value": handlers[job["kind"]](job["payload"], emit, stop)}
+    except (Interrupted, KeyboardInterrupt):
+        return {"stopped": True}
+    except Exception as error:  # noqa: BLE001 - one candidate's failure must not end the study
+        return {"reason": _reason(error), "detail": traceback.format_exc()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Warm up, then serve until the other side is gone."""
+    parser = argparse.ArgumentParser(prog="python -m assay.engine.worker")
+    parser.add_argument("socket", type=int, help="descriptor of the socket to serve")
+    parser.add_argument("--handlers", help="module with more HANDLERS, for tests")
+    parser.add_argument("--preload", nargs="*", default=[], help="modules that the jobs will need")
+    parser.add_argument("--cold", action="store_true", help="import no torch, for tests")
+    args = parser.parse_args(argv)
+    parent = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
+    more = import_module(args.handlers).HANDLERS if args.handlers else {}
+    if not args.cold:
+        _warm_up(args.preload)
+    gc.freeze()  # what is shared stays shared: the collector will not touch these pages
+    _Server(socket.socket(fileno=args.socket), {**HANDLERS, **more}, parent).serve()
+    return 0
+
+
+class _Server:
+    """The warm process's loop: start children, signal them, tell how they ended."""
+
+    def __init__(
+        self, control: socket.socket, handlers: Mapping[str, Handler], parent: int
+    ) -> None:
+        self._control, self._handlers, self._parent = control, handlers, parent
+        self._children: dict[int, int] = {}  # process id: job number
+        self._pipes: list[int] = []  # received, for the `start` lines that follow
+        self._text = b""
+        self._deaths, self._deaths_end = socket.socketpair()  # a byte for every SIGCHLD
+
+    def serve(self) -> None:
+        """Work until the other side closes the socket or is gone."""
+        for end in (self._deaths, self._deaths_end):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(self._deaths_end.fileno(), warn_on_full_buffer=False)
+        self._tell({"ready": os.getpid()})
+        while os.getppid() == self._parent:
+            readable, _, _ = select.select([self._control, self._deaths], [], [], _LOOK_AROUND)
+            if self._deaths in readable:
+                self._deaths.recv(4096)
+            if self._control in readable and not self._listen():
+                break
+            self._bury()
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+
+    def _listen(self) -> bool:
+        """Do what has been asked; return whether the other side is still there."""
+        try:
+            data, pipes, _, _ = socket.recv_fds(self._control, 65536, 16)
+        except ConnectionError:
+            return False
+        self._pipes.extend(pipes)
+        *lines, self._text = (self._text + data).split(b"\n")
+        for line in lines:
+            self._do(json.loads(line))
+        return bool(data)
+
+    def _do(self, request: Mapping[str, Any]) -> None:
+        if request["do"] == "start":
+            self._start(request, self._pipes.pop(0))
+        else:
+            for pid in [p for p, n in self._children.items() if n == request["number"]]:
+                os.kill(pid, request["signal"])
+
+    def _start(self, request: Mapping[str, Any], pipe: int) -> None:
+        warm = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _run_child(self._handlers, request, pipe, warm)
+        os.close(pipe)
+        self._children[pid] = request["number"]
+        self._tell({"number": request["number"], "started": pid})
+
+    def _bury(self) -> None:
+        """Tell how children ended that have ended."""
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            number = self._children.pop(pid, None)
+            if number is not None:
+                self._tell({"number": number, "ended": os.waitstatus_to_exitcode(status)})
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        self._control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _run_child(
+    handlers: Mapping[str, Handler], request: Mapping[str, Any], pipe: int, warm: int
+) -> NoReturn:
+    """Be a child: do the job, write its outcome into the pipe, end."""
+    code = 1
+    try:
+        _die_with(warm)
+        stopped = _own_signals()
+        _own_output(request["log"])
+        _limit_memory(request.get("memory"))
+
+        def emit(event: Event) -> None:
+            _write(pipe, {"event": asdict(event)})
+
+        _write(pipe, attempt(handlers, request["job"], emit, stopped))
+        code = 0
+    except BaseException:  # noqa: BLE001 - nothing may climb into the warm process's loop
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _die_with(warm: int) -> None:
+    """Let the kernel end this process when the warm process ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != warm:  # it ended before the line above
+        os._exit(1)
+
+
+def _own_signals() -> Stopped:
+    """Let SIGTERM set a flag and nothing else; return what reads the flag."""
+    asked: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, remember)
+    return lambda: bool(asked)
+
+
+def _own_output(log: str) -> None:
+    """Send what the job prints to its log: the terminal belongs to the progress display."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def _limit_memory(limit: int | None) -> None:
+    """Let the job take `limit` bytes of address space beyond what it has now."""
+    if limit is None or not Path("/proc/self/statm").exists():
+        return
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (held + limit, hard))
+
+
+def _write(pipe: int, message: Mapping[str, Any]) -> None:
+    data = memoryview(json.dumps(message).encode() + b"\n")
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def _reason(error: Exception) -> str:
+    """Return one sentence for people; torch says in many words that memory ran out."""
+    text = " ".join(str(error).split())
+    low = text.lower()
+    if isinstance(error, MemoryError) or "allocate memory" in low or "out of memory" in low:
+        return "out of memory"
+    if isinstance(error, AssayError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _warm_up(preload: Sequence[str]) -> None:
+    """Import what jobs need and take one training step: it loads as much again lazily."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    for name in (*_USED_BY_JOBS, *preload):
+        import_module(name)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Flatten(), torch.nn.Linear(72, 2)
+    )
+    kinds = (torch.optim.SGD, torch.optim.AdamW)
+    optimizers = [kind(model.parameters(), lr=0.1, fused=True) for kind in kinds]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = model(torch.zeros(2, 1, 8, 8))
+        loss = torch.nn.functional.cross_entropy(scores, torch.zeros(2, dtype=torch.int64))
+    loss.backward()
+    for optimizer in optimizers:
+        optimizer.step()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Numbers as people read them: 98.4%, 1.25 M, 0.21 ms."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from assay.compare.result import Estimate, StudyResult
+from assay.report.text import Words
+
+MISSING = "–"
+_SCALES = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"))
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return `value` with `digits` significant digits and no exponent: 0.213, 4.57, 1250."""
+    if not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 6)}f}"
+
+
+def count(value: float | None) -> str:
+    """Return a count with a unit prefix: 61.7 k, 1.25 M."""
+    return _scaled(value) if value is None or abs(value) >= 1000 else f"{value:,.0f}"
+
+
+def size(value: float | None) -> str:
+    """Return bytes: 247 kB, 44.8 MB."""
+    if value is None or not math.isfinite(value) or value < 1000:
+        return MISSING if value is None or not math.isfinite(value) else f"{value:.0f} B"
+    return f"{_scaled(value)}B"
+
+
+def rate(value: float | None) -> str:
+    """Return examples per second."""
+    if value is None or not math.isfinite(value) or value <= 0:
+        return MISSING
+    return f"{count(value)}/s" if value >= 1000 else f"{significant(value)}/s"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a time given in milliseconds: 0.21 ms, 35 ms, 1.2 s."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{significant(value / 1000, 2)} s" if value >= 1000 else f"{significant(value, 2)} ms"
+
+
+def duration(value: float | None) -> str:
+    """Return a time given in seconds: 0.8 s, 42 s, 1 min 23 s, 2 h 5 min."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value < 59.5:
+        return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def probability(value: float) -> str:
+    """Return a p-value with its sign: = 0.03, < 0.001."""
+    if not math.isfinite(value):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}" if value < 0.995 else "= 1"
+
+
+def _scaled(value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return MISSING
+    for scale, unit in _SCALES:
+        if abs(value) >= 0.9995 * scale:
+            return f"{significant(value / scale)}{unit}"
+    return f"{significant(value)} "
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How the headline metric of one study is written.
+
+    Attributes:
+        share: Whether it is a fraction shown in percent.
+        decimals: After the point, so that intervals can be told apart.
+    """
+
+    share: bool
+    decimals: int
+
+    def __call__(self, value: float | None, *, unit: bool = True) -> str:
+        """Return a score: 98.4%, 0.512."""
+        if value is None or not math.isfinite(value):
+            return MISSING
+        if not self.share:
+            return f"{value:.{self.decimals}f}"
+        return f"{100 * value:.{self.decimals}f}{'%' if unit else ''}"
+
+    def interval(self, estimate: Estimate | None) -> str:
+        """Return the ends of an interval: 97.1–98.9."""
+        if estimate is None:
+            return MISSING
+        return f"{self(estimate.low, unit=False)}–{self(estimate.high, unit=False)}"
+
+    def difference(self, value: float, words: Words) -> str:
+        """Return a signed difference: +0.8 points."""
+        if not math.isfinite(value):
+            return MISSING
+        if not self.share:
+            return f"{value:+.{self.decimals}f}".replace("-", "−")
+        number = f"{100 * value:+.{self.decimals}f}".replace("-", "−")
+        return words("points", value=number)
+
+
+def scores_of(result: StudyResult) -> Scores:
+    """Return how this study's scores are written: as many decimals as its intervals deserve."""
+    found = [c.score for c in result.candidates if c.score]
+    widths = [s.high - s.low for s in found if s.high > s.low]
+    share = result.metric == "accuracy"
+    typical = (sorted(widths)[len(widths) // 2] if widths else 0.01) * (100 if share else 1)
+    decimals = 1 - math.floor(math.log10(typical)) if typical > 0 else 1
+    return Scores(share, min(max(decimals, 1 if share else 0), 3 if share else 6))
+
+
+def span(values: Iterable[float], margin: float = 0.04) -> tuple[float, float]:
+    """Return the least and the largest finite value, with a margin on both sides."""
+    finite = [v for v in values if math.isfinite(v)]
+    if not finite:
+        return 0.0, 1.0
+    room = (max(finite) - min(finite) or abs(finite[0]) or 1.0) * margin
+    return min(finite) - room, max(finite) + room
+
+
+def ticks(low: float, high: float, most: int = 4) -> list[float]:
+    """Return at most `most` round numbers between `low` and `high`."""
+    power = 10 ** math.floor(math.log10((high - low) / most))
+    steps = [f * power for f in (1, 2, 2.5, 5, 10, 20, 25, 50)]
+    step = next(s for s in steps if math.floor(high / s) - math.ceil(low / s) + 1 <= most)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(k * step, 12) for k in range(first, last + 1)]

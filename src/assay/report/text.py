@@ -1,0 +1,245 @@
+"""Every word of the reports, in English and Chinese."""
+
+from typing import Any
+
+from assay.errors import BadArgumentError
+
+LANGUAGES = ("en", "zh")
+TEXT: dict[str, tuple[str, str]] = {
+    # the page
+    "title": ("Assay: {name}", "Assay：{name}"),
+    "subtitle": (
+        "{candidates} candidates × {seeds} seeds on {name}",
+        "{name}：{candidates} 个候选 × {seeds} 个种子",
+    ),
+    "skip": ("To the ranking", "跳到排名"),
+    "theme": ("Light or dark", "浅色或深色"),
+    "recommended": ("Recommended", "推荐"),
+    "no_recommendation": ("No recommendation", "没有推荐"),
+    "files": ("Files", "文件"),
+    "noscript": (
+        "The charts need JavaScript, which is off here; the tables and the PNG plots beside this "
+        "page show the same.",
+        "图表需要 JavaScript，此处已关闭；页面中的表格和同目录下的 PNG 图给出相同内容。",
+    ),
+    "old_browser": (
+        "This browser is too old to draw the charts; the PNG plots beside this page show the same.",
+        "浏览器版本过旧，无法绘制图表；同目录下的 PNG 图给出相同内容。",
+    ),
+    # sections
+    "ranking": ("Ranking", "排名"),
+    "cost": ("Quality against cost", "质量与代价"),
+    "curves": ("Learning curves", "学习曲线"),
+    "verdicts": ("Which differences are real", "哪些差异是真实的"),
+    "confusion": ("What is taken for what", "混淆矩阵"),
+    "hardest": ("Hardest examples", "最难的样本"),
+    "adapted": ("What was adapted", "做了哪些适配"),
+    "settings": ("Every setting", "全部设置"),
+    "origin": ("Data, machine, versions", "数据、机器与版本"),
+    "failures": ("Failed trials", "失败的试验"),
+    # explanations
+    "ranking_about": (
+        "Mean {metric} on the test part over seeds, with its 95% interval; each dot is a seed. "
+        "The dashed line is the recommended candidate. Costs are of one thread on this machine.",
+        "测试集上各种子的平均{metric}及其 95% 区间；每个点是一个种子。虚线是被推荐的候选。代价均在本机以单线程测得。",
+    ),
+    "one_seed": (
+        "There is one seed only: the intervals hold the chance in the examples, not the chance in "
+        "training, so a difference between two candidates may be luck.",
+        "只有一个种子：区间只反映样本的随机性，不反映训练的随机性，因此候选之间的差异可能只是运气。",
+    ),
+    "cost_about": (
+        "Up and to the left is better. The line joins the candidates that no other beats on both "
+        "axes (the Pareto front); bars are 95% intervals.",
+        "越靠左上越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（帕累托前沿）；竖线为 95% 区间。",
+    ),
+    "cost_about_lower": (
+        "Down and to the left is better. The line joins the candidates that no other beats on both "
+        "axes (the Pareto front); bars are 95% intervals.",
+        "越靠左下越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（帕累托前沿）；竖线为 95% 区间。",
+    ),
+    "curves_about": (
+        "{score} on the validation part while training: the mean over seeds, and a band from the "
+        "lowest to the highest seed. Choose candidates below; the others stay grey.",
+        "训练过程中验证集上的{score}：曲线为各种子的均值，色带为最低到最高的种子。在下方选择候选，其余保持灰色。",
+    ),
+    "verdicts_about": (
+        "Row against column, on the same test examples, corrected for the number of pairs (Holm). "
+        "A dot means that these data cannot tell the two apart, not that they are equal. Choose a "
+        "cell for its figures.",
+        "行与列在相同测试样本上比较，并按比较次数校正（Holm）。圆点表示这些数据无法区分两者，并不表示两者相同。点选单元格查看数值。",
+    ),
+    "confusion_about": (
+        "Rows are the truth, columns the prediction, summed over seeds.",
+        "行为真实类别，列为预测类别，各种子相加。",
+    ),
+    "confusion_cut": (
+        "Only the {shown} classes with most mistakes of {total} are shown.",
+        "共 {total} 个类别，只显示错误最多的 {shown} 个。",
+    ),
+    "hardest_about": (
+        "Test examples that most trials got wrong. Look for wrong labels here first.",
+        "多数试验都判错的测试样本。先在这里检查标签是否有误。",
+    ),
+    "hardest_about_regression": (
+        "Test examples with the largest mean error over all trials. Look for wrong values here first.",
+        "所有试验平均误差最大的测试样本。先在这里检查目标值是否有误。",
+    ),
+    "adapted_about": (
+        "These networks were made for other inputs; this is how each was fitted to these data.",
+        "这些网络原本为其他输入设计；以下是各自为适应此数据所做的改动。",
+    ),
+    "settings_same": ("The same for all candidates", "所有候选相同"),
+    "settings_study": ("Of the study", "研究"),
+    "settings_differ": ("Different between candidates", "各候选不同"),
+    "notes": ("Notes on the data", "数据说明"),
+    # table heads and labels
+    "rank": ("Rank", "名次"),
+    "candidate": ("Candidate", "候选"),
+    "family": ("Family", "家族"),
+    "versus": ("Against the recommended", "与推荐者相比"),
+    "latency": ("Latency", "延迟"),
+    "latency_axis": ("latency, batch 1, p50 (ms)", "延迟，批大小 1，p50（毫秒）"),
+    "latency_p95": ("p95 {value}", "p95 {value}"),
+    "parameters": ("Parameters", "参数量"),
+    "parameters_axis": ("parameters", "参数量"),
+    "macs": ("MACs", "乘加次数"),
+    "throughput": ("Throughput", "吞吐量"),
+    "memory": ("Peak memory", "峰值内存"),
+    "artifact": ("File", "文件"),
+    "train_time": ("Training", "训练"),
+    "train_rate": ("Training speed", "训练速度"),
+    "energy": ("Energy proxy", "能耗估计"),
+    "interval": ("95% interval", "95% 区间"),
+    "seed": ("seed", "种子"),
+    "seeds_done": ("{done} of {total} seeds", "{total} 个种子完成 {done} 个"),
+    "failed": ("failed", "失败"),
+    "all_failed": ("every seed failed", "所有种子均失败"),
+    "reason": ("Reason", "原因"),
+    "excluded": ("not {requirement}", "不满足 {requirement}"),
+    "better": ("better", "更好"),
+    "worse": ("worse", "更差"),
+    "not distinguishable": ("cannot tell", "无法区分"),
+    "all_pairs": ("All {count} pairs as a table", "全部 {count} 对的表格"),
+    "pair": ("Pair", "候选对"),
+    "difference": ("Difference", "差异"),
+    "verdict": ("Verdict", "结论"),
+    "p_holm": ("p (Holm)", "p（Holm）"),
+    "sentence_better": (
+        "{a} is better than {b} by {difference} (95% interval {low} to {high}, p {p} after Holm).",
+        "{a} 优于 {b}，差异 {difference}（95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+    ),
+    "sentence_worse": (
+        "{a} is worse than {b} by {difference} (95% interval {low} to {high}, p {p} after Holm).",
+        "{a} 差于 {b}，差异 {difference}（95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+    ),
+    "sentence_not distinguishable": (
+        "These data cannot tell {a} from {b}: difference {difference} (95% interval {low} to "
+        "{high}, p {p} after Holm).",
+        "这些数据无法区分 {a} 与 {b}：差异 {difference}（95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+    ),
+    "points": ("{value} points", "{value} 个百分点"),
+    "truth": ("truth", "真实"),
+    "predicted": ("predicted", "预测"),
+    "mostly": ("mostly read as {label}", "多被判为 {label}"),
+    "wrong": ("{share} of trials wrong", "{share} 的试验判错"),
+    "mean_error": ("mean error {value}", "平均误差 {value}"),
+    "most_confused": ("Most frequent mistakes", "最常见的错误"),
+    "taken_for": ("{truth} taken for {predicted}", "{truth} 被判为 {predicted}"),
+    "no_mistakes": ("No mistakes.", "没有错误。"),
+    "steps": ("steps", "步数"),
+    "seconds": ("seconds", "秒"),
+    "by": ("Across:", "横轴："),
+    "training_seconds": ("training time (s)", "训练时间（秒）"),
+    "training_steps": ("training steps", "训练步数"),
+    "pareto": ("Pareto front", "帕累托前沿"),
+    "accuracy": ("accuracy", "准确率"),
+    "rmse": ("RMSE", "均方根误差"),
+    "r2": ("R²", "R²"),
+    "test_metric": ("Test {metric}", "测试{metric}"),
+    "val_metric": ("validation {metric}", "验证{metric}"),
+    "plan": ("How it was computed", "计算方式"),
+    "recipe": ("How it learned", "学习方式"),
+    # data, machine, versions
+    "task": ("Task", "任务"),
+    "source": ("Source", "来源"),
+    "inputs": ("One example", "单个样本"),
+    "classes": ("Classes", "类别"),
+    "sizes": ("Train / validation / test", "训练 / 验证 / 测试"),
+    "split_hash": ("Split hash", "划分哈希"),
+    "content_hash": ("Content hash", "内容哈希"),
+    "split_seed": ("Split seed", "划分种子"),
+    "study": ("Study", "研究"),
+    "created": ("Made", "生成时间"),
+    "budget": ("Budget", "预算"),
+    "took": ("Took", "耗时"),
+    "took_all": ("{time}, {count} trials run", "{time}，运行 {count} 次试验"),
+    "took_none": ("{time}, everything from records", "{time}，全部来自记录"),
+    "command": ("To repeat it", "复现命令"),
+    "copy": ("Copy", "复制"),
+    "copied": ("Copied", "已复制"),
+    "data": ("Data", "数据"),
+    "machine": ("Machine", "机器"),
+    "versions": ("Versions", "版本"),
+    "processor": ("Processor", "处理器"),
+    "cpu": ("Processor", "处理器"),
+    "cores": ("Cores", "核数"),
+    "system": ("System", "系统"),
+    "load": ("Load", "负载"),
+    "made_by": (
+        "Written by Assay {version}. Every figure was measured on the machine named above.",
+        "由 Assay {version} 生成。所有数值均在上述机器上测得。",
+    ),
+    # the terminal
+    "more_rows": ("and {count} more in the report", "其余 {count} 个见报告"),
+    "from_records": ("everything came from records", "全部来自记录"),
+    "trial_counts": ("{count} trials in {time}", "{count} 次试验，用时 {time}"),
+    "report_at": ("report", "报告"),
+    # progress
+    "planning": ("choosing how to compute", "选择计算方式"),
+    "training": ("training", "训练中"),
+    "measuring": ("measuring", "测量中"),
+    "done": ("done", "完成"),
+    "waiting": ("waiting", "等待"),
+    "resumed": ("resumed", "已恢复"),
+    "recorded": ("from records", "来自记录"),
+    "trials": ("{done} of {total} trials", "{total} 次试验完成 {done} 次"),
+    "trials_open": ("{done} trials", "{done} 次试验"),
+    "elapsed": ("{time} so far", "已用 {time}"),
+    "others": ("{count} more: {done} done, {waiting} waiting", "另有 {count} 个：{done} 完成，{waiting} 等待"),
+    "line_plan": ("{name}: computes with {text}", "{name}：计算方式 {text}"),
+    "line_resume": ("{name}, seed {seed}: resumed at step {step}", "{name}，种子 {seed}：从第 {step} 步恢复"),
+    "line_finish": ("{name}, seed {seed}: {score}", "{name}，种子 {seed}：{score}"),
+    "line_fail": ("{name}, seed {seed}: failed: {text}", "{name}，种子 {seed}：失败：{text}"),
+    "line_measure": ("{name}: measured {text}", "{name}：已测量 {text}"),
+}
+
+
+class Words:
+    """The texts in one language: `words("rank")`.
+
+    Args:
+        lang: en or zh.
+    """
+
+    def __init__(self, lang: str) -> None:
+        if lang not in LANGUAGES:
+            raise BadArgumentError(
+                f"A report is written in English or Chinese. Received lang={lang!r}; use en or zh."
+            )
+        self.lang = lang
+        self._column = LANGUAGES.index(lang)
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """Return the text of `key` with `values` filled in."""
+        return TEXT[key][self._column].format(**values)
+
+    def label(self, key: str) -> str:
+        """Return the text of `key` where there is one, otherwise `key` itself, readable."""
+        return self(key) if key in TEXT else key.replace("_", " ")
+
+    def of(self, texts: Any) -> str:
+        """Return the right one of a mapping {"en", "zh"}; plain text is returned as it is."""
+        if isinstance(texts, str):
+            return texts
+        return str(texts.get(self.lang) or texts.get("en", ""))

@@ -1,0 +1,64 @@
+"""Imports point one way, and what must be instant never reaches torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import assay
+
+ROOT = Path(assay.__file__).parent
+SHARED = {"errors", "engine.spec", "compare.result", "data.dataset"}  # plain values, no behaviour
+ALLOWED = {
+    "canon": set(),
+    "data": set(),
+    "store": set(),
+    "blocks": set(),
+    "models": {"blocks", "canon"},
+    "learners": {"models", "blocks", "data"},
+    "engine": {"learners", "models", "blocks", "data", "canon"},
+    "ship": {"engine", "models", "data", "store", "canon", "compare"},
+    "compare": {"engine", "models", "data", "store", "canon", "ship", "report"},
+    "report": {"canon", "store"},
+    "testing": {"models", "canon", "blocks"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {n.removeprefix("assay.") for n in names if n.startswith("assay.")}
+    return found
+
+
+@pytest.mark.parametrize("layer", sorted(ALLOWED))
+def test_a_layer_imports_only_what_lies_below_it(layer: str):
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (ROOT / layer).rglob("*.py")
+        for name in sorted(imports_of(path))
+        if name not in SHARED and name.split(".")[0] not in ALLOWED[layer] | {layer}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import assay",
+        "from assay.cli import main; main(['list'])",
+        "from assay.cli import main; main(['show', 'resnet18'])",
+        "import assay.compare.study, assay.store.store, assay.data.load, assay.engine.executor",
+        "import assay.report.write, assay.report.terminal, assay.report.progress",
+    ],
+)
+def test_what_must_be_instant_never_imports_torch(statement: str):
+    code = f"{statement}\nimport sys\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
