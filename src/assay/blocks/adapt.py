@@ -42,5 +42,6 @@ class Adapted(nn.Sequential):
     def initialize(self, images: Tensor) -> None:
         """Let a network that looks at training images before it learns see them adapted."""
         before, network = self
-        if hasattr(network, "initialize"):
-            network.initialize(before(images))
+        look = getattr(network, "initialize", None)
+        if callable(look):
+            look(before(images))

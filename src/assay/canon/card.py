@@ -311,17 +311,22 @@ def _inputs(t: Table) -> Inputs:
     kind = cast(InputKind, t.one_of("kind", get_args(InputKind)))
     native = t.shape("native")
     least = t.shape("least", (1,) * len(native))
-    if len(least) != len(native):
-        t.refuse("least", f"a shape like native, {list(native)}", list(least))
+    _require_alike(t, least, native)
     return t.closed(Inputs(kind=kind, native=native, least=least))
 
 
 def _small(t: Table, inputs: Inputs) -> Small:
     how = cast(How, t.one_of("how", get_args(How)))
     least = t.shape("least", inputs.least)
+    _require_alike(t, least, inputs.native)
     return t.closed(
         Small(upto=t.whole("upto"), how=how, least=least, en=t.text("en"), zh=t.text("zh"))
     )
+
+
+def _require_alike(t: Table, least: Shape, native: Shape) -> None:
+    if len(least) != len(native):
+        t.refuse("least", f"a shape like native, {list(native)}", list(least))
 
 
 def _recipe(t: Table) -> Recipe:

@@ -78,8 +78,8 @@ class Table:
     def shape(self, key: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
         """Return one to three whole numbers of at least 1; an empty default is allowed."""
         value = self.take(key, default)
-        if value is default:
-            return value
+        if default is not None and key not in self:
+            return default
         whole = isinstance(value, list) and all(type(v) is int and v > 0 for v in value)
         if not whole or not 1 <= len(value) <= 3:
             self.refuse(key, "one to three whole numbers of at least 1", value)

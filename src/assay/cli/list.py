@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from unicodedata import east_asian_width
 
 from assay.canon.card import Card, Lang
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     print_columns([_HEADINGS[args.lang], *(_row(card, args.lang) for card in cards)])
 
 
-def print_columns(rows: list[tuple[str, ...]]) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows so that columns stand under each other; a Chinese character takes two places."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     for row in rows:

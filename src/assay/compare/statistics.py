@@ -35,26 +35,27 @@ class Difference:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Variance of a grand mean: from drawing examples, from drawing seeds, from both at once."""
+    """Variance of a table's grand mean: from drawing examples, and from drawing seeds."""
 
     examples: float
-    seeds: float
-    both: float
+    seeds: float  # with the examples held; holds chance that both draws share
+    shared: float  # that chance, which `examples` holds too
 
     @property
-    def total(self) -> float:
-        """Each of the first two holds the third in it, so that it is taken out once."""
-        return self.examples + max(self.seeds - self.both, 0.0)
+    def seeds_alone(self) -> float:
+        """What another draw of seeds adds to another draw of examples."""
+        return max(self.seeds - self.shared, 0.0)
 
 
 def hierarchical_interval(scores: Array, seed: int = 0) -> Estimate:
     """Return the mean of `scores` with its 95% interval, by a bootstrap over seeds and examples.
 
-    The bootstrap gives the interval its shape (skewed near a perfect score). Its width is brought
-    to the one that a handful of seeds calls for: resampling three seeds alone makes the interval
-    too short, because it has two thirds of their variance and no idea how uncertain that is.
-    Right-or-wrong scores are bootstrapped with two right and two wrong examples added (Agresti and
-    Coull, 1998), so that a perfect score on few examples does not look certain.
+    Examples are drawn anew with replacement; seeds, too few for that, are reweighted at random (the
+    wild bootstrap of Cameron, Gelbach and Miller, 2008). This gives the interval its shape, skewed
+    near a perfect score. Its width is then brought to the one a handful of seeds calls for, since
+    a bootstrap does not know how uncertain the spread of three seeds is. Right-or-wrong scores get
+    two right and two wrong examples added (Agresti and Coull, 1998), so that a perfect score on
+    few examples does not look certain.
 
     Args:
         scores: One row per seed, one column per test example.
@@ -67,7 +68,7 @@ def hierarchical_interval(scores: Array, seed: int = 0) -> Estimate:
     below, above = np.quantile(offsets, [LEVEL / 2, 1 - LEVEL / 2])
     if above == below:
         return Estimate(mean, mean, mean)
-    scale = 2 * _half_width(_one_sample(padded), padded.shape) / (above - below)
+    scale = 2 * _half_width(padded) / (above - below)
     low, high = padded.mean() + scale * below, padded.mean() + scale * above
     if _right_or_wrong(table):
         low, high = max(low, 0.0), min(high, 1.0)
@@ -117,7 +118,7 @@ def _plus_four(table: Array) -> Array:
 
 
 def _bootstrap(table: Array, rng: np.random.Generator) -> Array:
-    """Return REPLICATES means over seeds and examples, both drawn anew with replacement."""
+    """Return REPLICATES means: examples drawn anew, seeds reweighted."""
     rows, columns = table.shape
     patterns, counts = np.unique(table, axis=1, return_counts=True)
     if len(counts) <= MANY_PATTERNS:  # examples that look alike are drawn together: exact and fast
@@ -131,7 +132,7 @@ def _bootstrap(table: Array, rng: np.random.Generator) -> Array:
     return centre + ((means - centre[:, None]) * weights).sum(axis=1)
 
 
-def _one_sample(table: Array) -> _Parts:
+def _parts(table: Array) -> _Parts:
     """Return the parts of the variance of the table's grand mean."""
     rows, columns = table.shape
     by_example, by_seed = table.mean(axis=0), table.mean(axis=1)
@@ -139,48 +140,49 @@ def _one_sample(table: Array) -> _Parts:
     if rows < 2 or columns < 2:
         return _Parts(examples, 0.0, 0.0)
     rest = table - by_example - by_seed[:, None] + table.mean()
-    both = float((rest**2).sum()) / ((rows - 1) * (columns - 1))
-    return _Parts(examples, _variance(by_seed) / rows, both / (rows * columns))
+    shared = float((rest**2).sum()) / ((rows - 1) * (columns - 1))
+    return _Parts(examples, _variance(by_seed) / rows, shared / (rows * columns))
 
 
-def _half_width(parts: _Parts, shape: tuple[int, ...]) -> float:
-    rows, columns = shape
-    freedom = _satterthwaite(
-        parts.total, [(parts.examples, columns - 1), (_seeds_alone(parts), rows - 1)]
-    )
-    return _t_quantile(freedom) * parts.total**0.5
-
-
-def _seeds_alone(parts: _Parts) -> float:
-    return max(parts.seeds - parts.both, 0.0)
+def _half_width(table: Array) -> float:
+    """Return the root of the squared half widths of both parts (Zou and Donner, 2008)."""
+    parts = _parts(table)
+    rows, columns = table.shape
+    examples = parts.examples * _t_quantile(max(columns - 1, 1)) ** 2
+    return float((examples + parts.seeds_alone * _t_quantile(max(rows - 1, 1)) ** 2) ** 0.5)
 
 
 def _of_difference(a: Array, b: Array) -> tuple[float, float]:
-    """Return the variance of the difference of the means and its degrees of freedom."""
+    """Return the variance of the difference of the means and its degrees of freedom.
+
+    Chance that examples and seeds share is counted twice, which keeps the test on the safe side.
+    """
     columns = a.shape[1]
-    left, right = _borrowed(_one_sample(a), _one_sample(b), len(a), len(b))
-    gap = a.mean(axis=0) - b.mean(axis=0)
-    examples = _variance(gap) / columns
+    examples = _variance(a.mean(axis=0) - b.mean(axis=0)) / columns
     if _right_or_wrong(a) and _right_or_wrong(b):  # half a pair added either way (Agresti, Min)
         examples += 1.0 / (max(len(a), len(b)) * columns**2)
-    total = examples + _seeds_alone(left) + _seeds_alone(right)
-    freedoms = [len(a) - 1 or len(b) - 1, len(b) - 1 or len(a) - 1]
-    terms = [(examples, columns - 1), *zip(map(_seeds_alone, (left, right)), freedoms, strict=True)]
-    return total, _satterthwaite(total, terms)
+    terms = [(examples, columns - 1), *_of_seeds(a, b)]
+    return sum(part for part, _ in terms), _satterthwaite(terms)
 
 
-def _borrowed(a: _Parts, b: _Parts, rows_a: int, rows_b: int) -> tuple[_Parts, _Parts]:
-    """Return both, a single seed's unknown spread taken from the side that has several."""
-    if rows_a == 1 < rows_b:
-        a = _Parts(a.examples, b.seeds * rows_b, b.both * rows_b)
-    if rows_b == 1 < rows_a:
-        b = _Parts(b.examples, a.seeds * rows_a, a.both * rows_a)
-    return a, b
+def _of_seeds(a: Array, b: Array) -> list[tuple[float, int]]:
+    """Return each side's variance from seeds with its degrees of freedom.
+
+    A single seed's unknown spread is taken from the side that has several.
+    """
+    several = [side for side in (a, b) if len(side) > 1]
+    terms = []
+    for side in (a, b) if several else ():
+        source = side if len(side) > 1 else several[0]
+        one_seed = _parts(source).seeds * len(source)
+        terms.append((one_seed / len(side), len(source) - 1))
+    return terms
 
 
-def _satterthwaite(total: float, terms: Sequence[tuple[float, int]]) -> float:
+def _satterthwaite(terms: Sequence[tuple[float, int]]) -> float:
     """Return the degrees of freedom of a sum of independent variances."""
-    below = sum(part**2 / freedom for part, freedom in terms if part > 0 and freedom > 0)
+    total = sum(part for part, _ in terms)
+    below = sum(part**2 / freedom for part, freedom in terms if freedom > 0)
     return total**2 / below if below > 0 else 1.0
 
 
@@ -200,4 +202,3 @@ def _t_quantile(freedom: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, 1 - LEVEL / 2))
-

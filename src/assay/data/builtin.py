@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from assay.data.encode import fit_images
 from assay.data.names import Note, shown
-from assay.data.prepare import Options, Raw, Source, image_statistics
+from assay.data.prepare import Options, Raw, Source
 from assay.data.split import groups_of
 from assay.errors import BadArgumentError, DataError, MissingPathError
 
@@ -57,24 +57,11 @@ def builtin(name: str, options: Options, *, data_dir: Path | None) -> Source:
     return _digits() if name == "digits" else _fashion(data_dir)
 
 
-def fit_images(x: np.ndarray, train: np.ndarray, **more: Any) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return uint8 images as they are, and how they are to be normalised in a batch."""
-    mean, std = image_statistics(x, train)
-    _, channels, height, width = x.shape
-    preprocessing = {
-        "kind": "image",
-        "mode": "L" if channels == 1 else "RGB",
-        "size": [height, width],
-        "mean": mean,
-        "std": std,
-        **more,
-    }
-    return x, preprocessing
-
-
 def _digits() -> Source:
     table = _digits_file()
-    return Source(name="digits", where="built in", files=(table,), read=lambda _: _read_digits(table))
+    return Source(
+        name="digits", where="built in", files=(table,), read=lambda _: _read_digits(table)
+    )
 
 
 def _digits_file() -> Path:
@@ -213,7 +200,9 @@ def _read_fashion(files: tuple[Path, ...]) -> Raw:
         groups=groups_of(x),
         fit=lambda train: fit_images(x, train),
         given=np.repeat(np.array([0, 2], np.int8), counts),
-        ids=tuple(f"{p} {i}" for p, n in zip(("train", "test"), counts, strict=True) for i in range(n)),
+        ids=tuple(
+            f"{p} {i}" for p, n in zip(("train", "test"), counts, strict=True) for i in range(n)
+        ),
         notes=(_OFFICIAL,),
     )
 

@@ -12,7 +12,11 @@ _TASKS = {
     "tabular-classification": ("tabular classification", "表格分类"),
     "tabular-regression": ("tabular regression", "表格回归"),
 }
-_KINDS = {"image": ("images", "张图像"), "sequence": ("sequences", "条序列"), "table": ("rows", "行")}
+_KINDS = {
+    "image": ("images", "张图像"),
+    "sequence": ("sequences", "条序列"),
+    "table": ("rows", "行"),
+}
 
 
 def describe(dataset: Dataset, lang: Literal["en", "zh"] = "en") -> str:
@@ -31,4 +35,6 @@ def describe(dataset: Dataset, lang: Literal["en", "zh"] = "en") -> str:
             f"recognised: {task}{classes}, {count} {kind} of {shape}; "
             f"train {parts[0]} / val {parts[1]} / test {parts[2]}"
         )
-    return "\n".join([first, *(f"note: {n['en']}" if not zh else f"注：{n['zh']}" for n in dataset.notes)])
+    return "\n".join(
+        [first, *(f"note: {n['en']}" if not zh else f"注：{n['zh']}" for n in dataset.notes)]
+    )

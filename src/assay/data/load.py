@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,7 +54,8 @@ def load(
     options = Options(task=_task(task), target=target, seed=_seed(seed), skip_bad=skip_bad)
     found = _recognise(source, options, data_dir=Path(data_dir) if data_dir else None)
     mark = folder / "seen" / f"{_fingerprint(found, options)}.json"
-    return _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+    dataset = _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+    return replace(dataset, name=shown(found.name), source=shown(found.where))
 
 
 def load_arrays(
@@ -76,7 +78,8 @@ def load_arrays(
     raw = read_arrays(x, y, name=name, source="arrays in memory", options=options)
     found = Source(name=name, where="arrays in memory", files=(), read=lambda _: raw)
     mark = folder / "seen" / f"{digest([FORMAT, raw.content, raw.task, name, seed])[:32]}.json"
-    return _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+    dataset = _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+    return replace(dataset, name=shown(name))
 
 
 def _task(task: str | None) -> Task | None:

@@ -65,11 +65,10 @@ def prepare(raw: Raw, folder: Path, *, seed: int) -> str:
         DataError: The examples cannot be divided, or all are of one class.
     """
     _check_labels(raw)
-    split = divide(
-        raw.y, groups=raw.groups, classes=raw.classes, seed=seed, given=raw.given
-    )
+    split = divide(raw.y, groups=raw.groups, classes=raw.classes, seed=seed, given=raw.given)
     x, preprocessing = raw.fit(split.train)
-    content = digest({"format": FORMAT, "content": raw.content, "task": raw.task})
+    notes = [dict(note) for note in (*raw.notes, *split.notes)]
+    content = digest([FORMAT, raw.content, raw.task, notes])
     meta = {
         "format": FORMAT,
         "name": shown(raw.name),
@@ -81,7 +80,7 @@ def prepare(raw: Raw, folder: Path, *, seed: int) -> str:
         "content_hash": content,
         "split_hash": _split_hash(split, content=content, seed=seed),
         "split_seed": seed,
-        "notes": [dict(note) for note in (*raw.notes, *split.notes)],
+        "notes": notes,
     }
     _write(folder, x=x, y=raw.y, split=split, ids=raw.ids, meta=meta)
     return f"{content[:16]}-{seed}"
@@ -118,23 +117,6 @@ def open_prepared(folder: Path) -> Dataset:
 def digest(value: object) -> str:
     """Return the sha256 of a JSON-able value, the same whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def image_statistics(x: np.ndarray, train: np.ndarray) -> tuple[list[float], list[float]]:
-    """Return the mean and standard deviation of each channel of the train part, on 0..1.
-
-    Counted exactly, in pieces, so that the set may be larger than memory.
-    """
-    counts = np.zeros((x.shape[1], 256), np.int64)
-    for start in range(0, len(train), 1024):
-        piece = x[train[start : start + 1024]]
-        for channel in range(x.shape[1]):
-            counts[channel] += np.bincount(piece[:, channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    share = counts / counts.sum(axis=1, keepdims=True)
-    mean = share @ levels
-    spread = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
-    return mean.tolist(), [value or 1.0 for value in spread.tolist()]
 
 
 def _facts(meta: dict[str, Any]) -> dict[str, Any]:

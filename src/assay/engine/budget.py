@@ -47,7 +47,7 @@ class Budget:
         if self.unit == "steps":
             return max(1, round(self.amount))
         if self.unit == "epochs":
-            return max(1, round(self.amount * math.ceil(train_size / batch_size)))
+            return max(1, round(self.amount * max(1, train_size // batch_size)))
         if self.unit == "flops":
             return max(1, int(self.amount / self._step_flops(batch_size, macs)))
         seconds = auto_budget(train_size).amount if self.unit == "auto" else self.amount

@@ -192,6 +192,7 @@ class _Server:
         warm = os.getpid()
         pid = os.fork()
         if pid == 0:
+            self._control.close()
             _run_child(self._handlers, request, pipe, warm)
         os.close(pipe)
         self._children[pid] = request["number"]

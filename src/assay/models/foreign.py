@@ -134,7 +134,9 @@ def _swap_first_convolution(network: nn.Module, channels: int) -> None:
                 old.kernel_size,  # type: ignore[arg-type]
                 old.stride,  # type: ignore[arg-type]
                 old.padding,  # type: ignore[arg-type]
+                old.dilation,  # type: ignore[arg-type]
                 bias=old.bias is not None,
+                padding_mode=old.padding_mode,
             )
             network.set_submodule(name, new)
             return

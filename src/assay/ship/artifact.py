@@ -14,12 +14,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from assay import __version__
 from assay.data.dataset import TASKS, Dataset
+from assay.data.names import shown
+from assay.engine.metrics import spread
 from assay.engine.spec import Candidate
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, UnknownNameError
 
@@ -82,18 +84,44 @@ def save_artifact(
         MissingPathError: There are no weights.
         StoreError: The folder cannot be written.
     """
-    folder = Path(folder).absolute()
+    artifact = Artifact(
+        folder=Path(folder).absolute(),
+        name=candidate.name,
+        digest=candidate.digest,
+        family=candidate.family,
+        adaptation=dict(candidate.adaptation),
+        task=dataset.task,
+        inputs=dataset.inputs,
+        outputs=dataset.outputs,
+        classes=dataset.classes,
+        preprocessing=dict(dataset.preprocessing),
+        target=_target(dataset),
+        data={
+            "name": dataset.name,
+            "content_hash": dataset.content_hash,
+            "split_hash": dataset.split_hash,
+        },
+        card=_card(candidate.name),
+        facts=_finite(dict(facts)),
+    )
+    return write_artifact(artifact, weights)
+
+
+def write_artifact(artifact: Artifact, weights: Path) -> Path:
+    """Write an artifact to its folder with these weights; see `save_artifact`."""
     if not weights.is_file():
-        raise MissingPathError(f"An artifact needs its weights. There is no file {weights}.")
+        raise MissingPathError(f"An artifact needs its weights. There is no file {shown(weights)}.")
+    folder = artifact.folder
     _refuse_what_is_no_artifact(folder)
     with _exchanged(folder) as fresh:
         shutil.copyfile(weights, fresh / WEIGHTS)
-        text = json.dumps(
-            _description(fresh / WEIGHTS, candidate, dataset, facts),
-            ensure_ascii=False,
-            indent=1,
-            allow_nan=False,
+        sealed = replace(
+            artifact,
+            weights_bytes=(fresh / WEIGHTS).stat().st_size,
+            weights_sha256=_sha256(fresh / WEIGHTS),
         )
+        told = {key: value for key, value in asdict(sealed).items() if key != "folder"}
+        text = json.dumps({"format": FORMAT, **told}, ensure_ascii=False, indent=1, allow_nan=False)
         (fresh / FACTS).write_text(text + "\n", encoding="utf-8")
     return folder
 
@@ -110,14 +138,14 @@ def read_artifact(folder: str | Path) -> Artifact:
     number = told.get("format")
     if number != FORMAT:
         raise DataError(
-            f"{folder / FACTS} has to be of format {FORMAT}. Received format={number!r}: "
+            f"{shown(folder / FACTS)} has to be of format {FORMAT}. Received format={number!r}: "
             f"written by assay {told.get('assay')!r}, this is {__version__}; use that version."
         )
     wrong = sorted(key for key, fits in _FORM.items() if not fits(told.get(key)))
     wrong += sorted(set(told) - set(_FORM) - {"format"})
     if wrong:
         raise DataError(
-            f"{folder / FACTS} is damaged: missing, unknown or of the wrong kind: "
+            f"{shown(folder / FACTS)} is damaged: missing, unknown or of the wrong kind: "
             f"{', '.join(map(repr, wrong))}; copy the artifact again, or save it anew."
         )
     told = {key: tuple(v) if key in ("inputs", "classes") else v for key, v in told.items()}
@@ -135,55 +163,27 @@ def check_weights(artifact: Artifact) -> None:
     path = artifact.weights
     if not path.is_file():
         raise MissingPathError(
-            f"An artifact is {FACTS} and {WEIGHTS} together. {path} is missing; copy both."
+            f"An artifact is {FACTS} and {WEIGHTS} together. {shown(path)} is missing; copy both."
         )
     size = path.stat().st_size
     if size != artifact.weights_bytes:
         raise DataError(
-            f"{path} has to have {artifact.weights_bytes:,} bytes. It has {size:,}: "
+            f"{shown(path)} has to have {artifact.weights_bytes:,} bytes. It has {size:,}: "
             "cut short or of another model; copy the artifact again."
         )
     if _sha256(path) != artifact.weights_sha256:
         raise DataError(
-            f"{path} is not what was saved: its sha256 differs from the one in {FACTS}; "
+            f"{shown(path)} is not what was saved: its sha256 differs from the one in {FACTS}; "
             "copy the artifact again."
         )
 
 
-def _description(
-    weights: Path, candidate: Candidate, dataset: Dataset, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "assay": __version__,
-        "name": candidate.name,
-        "digest": candidate.digest,
-        "family": candidate.family,
-        "adaptation": dict(candidate.adaptation),
-        "task": dataset.task,
-        "inputs": list(dataset.inputs),
-        "outputs": dataset.outputs,
-        "classes": list(dataset.classes),
-        "preprocessing": dict(dataset.preprocessing),
-        "target": _target(dataset),
-        "data": {
-            "name": dataset.name,
-            "content_hash": dataset.content_hash,
-            "split_hash": dataset.split_hash,
-        },
-        "card": _card(candidate.name),
-        "facts": _finite(dict(facts)),
-        "weights_bytes": weights.stat().st_size,
-        "weights_sha256": _sha256(weights),
-    }
-
-
 def _target(dataset: Dataset) -> dict[str, float]:
-    """Return the scale that the learner put the target on; see learners/supervised."""
+    """Return the scale that the engine put the target on."""
     if dataset.classes:
         return {}
-    values = dataset.y[dataset.train].astype("float64")
-    return {"mean": float(values.mean()), "std": float(values.std()) or 1.0}
+    mean, std = spread(dataset.y[dataset.train])
+    return {"mean": mean, "std": std}
 
 
 def _card(name: str) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def _refuse_what_is_no_artifact(folder: Path) -> None:
         return
     if folder.exists() or folder.is_symlink():
         raise BadArgumentError(
-            f"An artifact is saved into a folder of its own. {folder} holds something else; "
+            f"An artifact is saved into a folder of its own. {shown(folder)} holds something else; "
             "name a new folder."
         )
 
@@ -256,7 +256,7 @@ def _exchanged(folder: Path) -> Iterator[Path]:
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"The artifact has to be written to {folder}. The system says: {error.strerror or error}; "
+        f"The artifact has to be written to {shown(folder)}. The system says: {error.strerror or error}; "
         "free space or name a folder that can be written."
     )
 
@@ -271,26 +271,26 @@ def _sync(path: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise MissingPathError(f"An artifact is a folder with {FACTS}. There is no file {path}.")
+        raise MissingPathError(f"An artifact is a folder with {FACTS}. There is no file {shown(path)}.")
     size = path.stat().st_size
     if size > LARGEST_FACTS:
         raise DataError(
-            f"{path} may have {LARGEST_FACTS:,} bytes. It has {size:,}; this is no artifact of "
+            f"{shown(path)} may have {LARGEST_FACTS:,} bytes. It has {size:,}; this is no artifact of "
             "assay's, save it anew."
         )
     try:
         told = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} has to be JSON. It is damaged ({_reason(error)}); copy the artifact again."
+            f"{shown(path)} has to be JSON. It is damaged ({_reason(error)}); copy the artifact again."
         ) from error
     except OSError as error:
         raise StoreError(
-            f"{path} has to be readable. The system says: {error.strerror}; check its permissions."
+            f"{shown(path)} has to be readable. The system says: {error.strerror}; check its permissions."
         ) from error
     if not isinstance(told, dict):
         raise DataError(
-            f"{path} has to hold one JSON object. It holds a {type(told).__name__}; "
+            f"{shown(path)} has to hold one JSON object. It holds a {type(told).__name__}; "
             "copy the artifact again."
         )
     return told
@@ -356,14 +356,14 @@ def _consistent(artifact: Artifact) -> Artifact:
     told, needed = len(artifact.classes), 0 if regression else artifact.outputs
     if told != needed or regression != bool(artifact.target):
         raise DataError(
-            f"{artifact.folder / FACTS} contradicts itself: {artifact.task} with "
+            f"{shown(artifact.folder / FACTS)} contradicts itself: {artifact.task} with "
             f"{artifact.outputs} outputs, {told} classes and "
             f"{'a' if artifact.target else 'no'} target scale; save the artifact anew."
         )
     sides = {"image": 3, "sequence": 2, "tabular": 1}[artifact.task.split("-")[0]]
     if len(artifact.inputs) != sides:
         raise DataError(
-            f"{artifact.folder / FACTS} contradicts itself: {artifact.task} with inputs of shape "
+            f"{shown(artifact.folder / FACTS)} contradicts itself: {artifact.task} with inputs of shape "
             f"{artifact.inputs}; save the artifact anew."
         )
     return artifact

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from assay.data.names import shown
 from assay.errors import BadArgumentError, DataError
 from assay.models.foreign import build_any, foreign_digest
 from assay.ship.artifact import Artifact, check_weights, read_artifact
@@ -63,7 +64,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, ValueError, KeyError, RuntimeError, MemoryError) as error:
         raise DataError(
-            f"{path} has to be a safetensors file. It is damaged ({_first_line(error)}); "
+            f"{shown(path)} has to be a safetensors file. It is damaged ({_first_line(error)}); "
             "copy the artifact again."
         ) from error
 
@@ -89,14 +90,14 @@ def put_weights(model: nn.Module, tensors: dict[str, Tensor], artifact: Artifact
     ]
     if any(faults):
         raise DataError(
-            f"{artifact.weights} has to hold the weights of {artifact.name}. They do not fit: "
+            f"{shown(artifact.weights)} has to hold the weights of {artifact.name}. They do not fit: "
             f"{'; '.join(filter(None, faults))}. Use the code and the version it was trained with "
             f"(assay {artifact.assay})."
         )
     broken = sorted(k for k, t in tensors.items() if t.is_floating_point() and not _finite(t))
     if broken:
         raise DataError(
-            f"{artifact.weights} has to hold finite numbers. {_listed('NaN or infinite', broken)}; "
+            f"{shown(artifact.weights)} has to hold finite numbers. {_listed('NaN or infinite', broken)}; "
             "train this candidate again."
         )
     model.load_state_dict(tensors)
@@ -134,7 +135,7 @@ def _network(artifact: Artifact, code: str | None) -> str:
 def _compare_code(artifact: Artifact, network: str) -> None:
     if foreign_digest(network) != artifact.digest:
         warnings.warn(
-            f"The code of {network} is not the code that {artifact.folder} was trained with "
+            f"The code of {network} is not the code that {shown(artifact.folder)} was trained with "
             f"(assay {artifact.assay}): the weights fit, but check a few answers.",
             stacklevel=3,
         )

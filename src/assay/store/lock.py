@@ -31,6 +31,18 @@ def exclusive(file: Path) -> Iterator[None]:
         yield
 
 
+def is_held(file: Path) -> bool:
+    """Return whether some process holds the lock on `file`."""
+    try:
+        with file.open("rb") as handle:
+            fcntl.flock(handle.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # never locked, or not ours to look at
+        return False
+    return False
+
+
 def _take(descriptor: int, file: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,6 +56,6 @@ def _held(file: Path) -> str:
     host, _, pid = file.read_text(errors="replace").strip().partition(" ")
     who = f"process {pid} on {host}" if pid else "another process"
     return (
-        f"One study at a time may write to a store. {who} is writing to {str(file.parent)!r}; "
+        f"One study at a time may write to a store. {str(file.parent)!r} is in use by {who}; "
         "wait until it ends, or name another folder with --store."
     )

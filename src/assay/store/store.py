@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from assay.engine.spec import Measurement, TrialRecord, record_from_json, spec_from_json
 from assay.errors import BadArgumentError, MissingPathError, StoreError, UnknownNameError, nearest
-from assay.store.lock import exclusive
+from assay.store.lock import exclusive, is_held
 from assay.store.place import Place, locate, refuse_network_folder
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class StudyEntry:
 
     id: str
     created: str  # ISO 8601, UTC
-    status: str  # one of `Status`; "running" stays after a kill
+    status: str  # one of `Status`; what was killed while "running" reads as "stopped"
     request: Mapping[str, Any]
     data: Mapping[str, Any]
     specs: tuple[Mapping[str, Any], ...]  # every planned trial, in order
@@ -310,7 +310,7 @@ class Store:
         return StudyEntry(
             id=row.id,
             created=row.created,
-            status=row.status,
+            status=self._status(row.status),
             request=json.loads(row.request),
             data=json.loads(row.data),
             specs=tuple(json.loads(r.spec) for r in rows),
@@ -318,6 +318,10 @@ class Store:
             finished=statuses.count("finished"),
             failed=statuses.count("failed"),
         )
+
+    def _status(self, written: str) -> str:
+        killed = written == "running" and not is_held(self.files / "lock")
+        return "stopped" if killed else written
 
     def _ids(self, connection: Connection) -> list[str]:
         from assay.store.schema import studies

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MOST_PATCHES = 250_000  # enough for a matrix of at most 48 x 48, in 50 MB
+
 
 class Whitening(nn.Module):
     """A fixed convolution whose responses to the training patches are independent, of variance 1.
@@ -46,9 +48,11 @@ class Whitening(nn.Module):
     @torch.no_grad()
     def initialize(self, images: Tensor) -> None:
         """Compute the filters from normalised training images, (N, in_channels, H, W)."""
-        patches = F.unfold(images.float(), self.kernel_size, stride=self.stride)
-        rows = patches.transpose(1, 2).flatten(0, 1).double()  # (patches, pixels)
-        values, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))  # ascending
+        area = images.shape[2] * images.shape[3]
+        few = images[: max(1, MOST_PATCHES * self.stride**2 // area)].float()
+        patches = F.unfold(few, self.kernel_size, stride=self.stride)
+        rows = patches.transpose(1, 2).flatten(0, 1)  # (patches, pixels)
+        values, vectors = torch.linalg.eigh((rows.T @ rows).double() / len(rows))  # ascending
         kept = len(self.filters) // 2
         scale = (values[-kept:] + 1e-2 * values[-1]).rsqrt()  # damped: the least are noise
         half = (vectors[:, -kept:] * scale).T.flip(0)

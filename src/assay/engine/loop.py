@@ -1,0 +1,202 @@
+"""The one training loop: steps, evaluations, checkpoints; the same for every learner."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assay.engine import checkpoint
+from assay.engine.randomness import generator_states, load_generator_states
+from assay.engine.spec import Point, TrialSpec
+from assay.errors import Interrupted, TrialError
+from assay.learners.base import Learner
+
+Batch = Callable[[int], tuple[Tensor, Tensor]]
+_SAVING_SHARE = 0.03  # of wall time that may go into checkpoints
+_LEARNER, _BEST, _LOSSES = "learner.", "best.", "losses"
+
+
+@dataclass
+class Progress:
+    """Where a run stands; together with the tensors, all that a checkpoint holds."""
+
+    step: int = 0
+    best_step: int = 0
+    best_score: float = -math.inf
+    best_loss: float = math.inf
+    stale: int = 0  # evaluations since the best one
+    train_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    curve: list[Point] = field(default_factory=list)
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, Any]) -> Progress:
+        """Return the progress that `asdict` and JSON made `facts` of."""
+        return cls(**{**facts, "curve": [Point(**point) for point in facts["curve"]]})
+
+
+class Loop:
+    """One learner's way from its first step to its last.
+
+    Args:
+        spec: Steps, evaluations and patience.
+        learner: What learns.
+        batch: Step number to (x, y); a function of nothing else.
+        validate: Returns loss and score on the validation part.
+        folder: Where checkpoints go.
+        tick: Called about every second with the progress, and at every evaluation.
+        stop: Asked before every step; true checkpoints and raises `Interrupted`.
+        checkpoint_every: Seconds between checkpoints, at least; costly ones come more rarely.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        learner: Learner,
+        batch: Batch,
+        validate: Callable[[], tuple[float, float]],
+        *,
+        folder: Path,
+        tick: Callable[[Progress], None],
+        stop: Callable[[], bool],
+        checkpoint_every: float,
+    ) -> None:
+        self.spec, self.learner, self.batch, self.validate = spec, learner, batch, validate
+        self.folder, self.tick, self.stop = folder, tick, stop
+        self.progress = Progress()
+        self.best: dict[str, Tensor] = {}
+        self._losses: list[Tensor] = []  # since the last point: pieces of one dimension
+        self._every = checkpoint_every
+        self._due = time.monotonic() + checkpoint_every
+
+    def run(self) -> None:
+        """Train to the end of the budget or of patience; the best weights are in `best`.
+
+        Raises:
+            TrialError: The loss is no longer a number.
+            Interrupted: `stop` asked for it; a checkpoint was written.
+        """
+        for mark in evaluation_steps(self.spec.steps, self.spec.evaluations):
+            if self.progress.curve and mark <= self.progress.curve[-1].step:
+                continue
+            if self._out_of_patience():
+                break
+            while self.progress.step < mark:
+                self._advance(mark)
+                self._pause()
+            self._evaluate()
+
+    def resume(self) -> checkpoint.Checkpoint | None:
+        """Continue from the newest whole checkpoint; return it, or None when there is none."""
+        found = checkpoint.newest(self.folder)
+        if found is None or found.facts["hash"] != self.spec.hash:
+            return None
+        self.progress = Progress.of_json(found.facts["progress"])
+        self.learner.load_state(_under(_LEARNER, found.tensors))
+        self.best = _under(_BEST, found.tensors)
+        self._losses = [found.tensors[_LOSSES]]
+        load_generator_states(found.tensors)
+        return found
+
+    def _advance(self, mark: int) -> None:
+        """Take steps until `mark`, a checkpoint is due or the user asks to stop."""
+        learn, batch, losses, progress = self.learner.step, self.batch, [], self.progress
+        stop, now, due = self.stop, time.monotonic, self._due
+        wall, cpu, step = time.perf_counter(), time.process_time(), progress.step
+        try:
+            while step < mark:
+                losses.append(learn(*batch(step)))
+                step += 1
+                if now() >= due or stop():
+                    break
+        finally:
+            progress.step = step
+        progress.train_seconds += time.perf_counter() - wall
+        progress.cpu_seconds += time.process_time() - cpu
+        self._losses.append(torch.stack(losses) if losses else torch.empty(0))
+
+    def _pause(self) -> None:
+        """Between steps: look at the losses, and checkpoint when it is time."""
+        self._refuse_divergence()
+        if self.stop():
+            self._save()
+            raise Interrupted(
+                f"The trial was stopped after step {self.progress.step} of {self.spec.steps} "
+                "and can be resumed."
+            )
+        if time.monotonic() >= self._due:
+            self._save()
+            self.tick(self.progress)
+
+    def _refuse_divergence(self) -> None:
+        losses = torch.cat(self._losses)
+        self._losses = [losses]
+        finite = losses.isfinite()
+        if not finite.all():
+            first = int((~finite).nonzero()[0])
+            step = self.progress.step - len(losses) + first + 1
+            raise TrialError(f"diverged at step {step}: the training loss became {losses[first]}")
+
+    def _evaluate(self) -> None:
+        loss, score = self.validate()
+        progress = self.progress
+        if not (math.isfinite(loss) and math.isfinite(score)):
+            raise TrialError(f"diverged at step {progress.step}: the validation loss became {loss}")
+        mean = torch.cat(self._losses).double().mean().item()
+        point = Point(progress.step, progress.train_seconds, mean, loss, score)
+        progress.curve.append(point)
+        self._losses = []
+        self._keep_if_best(point)
+        self.tick(progress)
+
+    def _keep_if_best(self, point: Point) -> None:
+        """Equal scores are common on small validation parts: the lower loss decides."""
+        progress = self.progress
+        progress.stale += 1
+        if (point.val_score, -point.val_loss) > (progress.best_score, -progress.best_loss):
+            progress.best_score, progress.best_loss = point.val_score, point.val_loss
+            progress.best_step, progress.stale = point.step, 0
+            self._copy_weights()
+
+    def _copy_weights(self) -> None:
+        for name, tensor in self.learner.weights().items():
+            if name in self.best:
+                self.best[name].copy_(tensor)
+            else:
+                self.best[name] = tensor.detach().clone()
+
+    def _out_of_patience(self) -> bool:
+        return self.spec.patience is not None and self.progress.stale >= self.spec.patience
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        tensors = {
+            **_prefixed(_LEARNER, self.learner.state()),
+            **_prefixed(_BEST, self.best),
+            **generator_states(),
+            _LOSSES: torch.cat(self._losses) if self._losses else torch.empty(0),
+        }
+        facts = {"hash": self.spec.hash, "progress": asdict(self.progress)}
+        checkpoint.save(self.folder, self.progress.step, tensors, facts)
+        ended = time.monotonic()
+        self._due = ended + max(self._every, (ended - began) / _SAVING_SHARE)
+
+
+def evaluation_steps(steps: int, evaluations: int) -> list[int]:
+    """Return the steps after which the validation part is looked at; the last is `steps`."""
+    return sorted({math.ceil(steps * i / evaluations) for i in range(1, evaluations + 1)})
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

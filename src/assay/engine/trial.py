@@ -1,0 +1,308 @@
+"""One trial: a network, a seed and a budget become one record and three files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from assay.data.batches import Batches, Normalise, Part, to_tensor
+from assay.data.dataset import Dataset
+from assay.engine import checkpoint, files, metrics
+from assay.engine.loop import Loop, Progress
+from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
+from assay.engine.plan import apply_plan
+from assay.engine.randomness import seeded
+from assay.engine.spec import Event, TrialRecord, TrialSpec, record_from_json
+from assay.errors import AssayError, Interrupted, StoreError, TrialError
+from assay.learners.supervised import Supervised
+from assay.models.foreign import build_any
+
+Emit = Callable[[Event], None]
+
+OUTCOME, WEIGHTS, RECORD = "outcome.safetensors", "weights.safetensors", "record.json"
+_LOOKED_AT = 5000  # images a model may see to initialise itself, such as for whitening
+_LEAST_VALIDATION = 256  # examples, at least, of one evaluation
+_EVALUATION_SHARE = 0.45  # examples evaluated over examples trained on: about 15 % of the time
+_EVALUATED_AT_ONCE = 512
+_VALUES_AT_ONCE = 2**22  # of inputs, so that large images are evaluated in smaller batches
+
+
+def run_trial(
+    spec: TrialSpec,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    emit: Emit | None = None,
+    stop: Callable[[], bool] | None = None,
+    checkpoint_every: float = 2.0,
+) -> TrialRecord:
+    """Run a trial, or what is left of it, and return its record.
+
+    Into `folder` go `outcome.safetensors` (predictions on validation and test), the best
+    `weights.safetensors` and, last, `record.json`; each is whole or absent. A trial that was killed
+    continues from its newest checkpoint there and ends with the same bits.
+
+    Args:
+        spec: What to run.
+        dataset: Whose split hash is the spec's.
+        folder: The trial's own; made if it is not there.
+        emit: Told of start, resume, progress, finish and failure.
+        stop: Asked before every step; true checkpoints and raises `Interrupted`.
+        checkpoint_every: Seconds between checkpoints, at least.
+
+    Raises:
+        Interrupted: `stop` asked for it.
+        StoreError: A file could not be written.
+        TrialError: The data set is not the spec's.
+    """
+    if dataset.split_hash != spec.split_hash:
+        raise TrialError(
+            "A trial runs on the data it was planned for. Received a data set of split "
+            f"{dataset.split_hash[:16]}, planned {spec.split_hash[:16]}; start a new study."
+        )
+    _make(folder)
+    finished = _recorded(spec, folder)
+    if finished is not None:
+        return finished
+    tell = _Reporter(spec, emit or _silent)
+    run = _Run(spec, dataset, folder, tell, stop or _never, checkpoint_every)
+    record = _failures_recorded(run)
+    files.write_json(folder / RECORD, asdict(record))
+    checkpoint.remove(folder)
+    tell.finish(record)
+    return record
+
+
+class _Reporter:
+    """Turns progress into events."""
+
+    def __init__(self, spec: TrialSpec, emit: Emit) -> None:
+        self.spec, self.emit = spec, emit
+
+    def __call__(self, progress: Progress) -> None:
+        score = progress.curve[-1].val_score if progress.curve else None
+        self._send("progress", step=progress.step, score=score)
+
+    def begin(self, resumed: checkpoint.Checkpoint | None) -> None:
+        if resumed is None:
+            self._send("start")
+            return
+        lost = f"damaged and left out: {', '.join(resumed.damaged)}" if resumed.damaged else ""
+        self._send("resume", step=resumed.step, text=lost)
+
+    def finish(self, record: TrialRecord) -> None:
+        if record.status == "failed":
+            self._send("fail", step=record.steps, text=record.reason)
+            return
+        score = max(point.val_score for point in record.curve)
+        self._send("finish", step=record.steps, score=score)
+
+    def _send(self, kind: str, *, step: int = 0, score: float | None = None, text: str = "") -> None:
+        self.emit(
+            Event(
+                kind=kind,  # type: ignore[arg-type]
+                candidate=self.spec.candidate.name,
+                seed=self.spec.seed,
+                step=step,
+                steps=self.spec.steps,
+                score=score,
+                text=text,
+            )
+        )
+
+
+class _Run:
+    """The parts of one trial while it lasts."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        dataset: Dataset,
+        folder: Path,
+        tell: _Reporter,
+        stop: Callable[[], bool],
+        checkpoint_every: float,
+    ) -> None:
+        self.spec, self.dataset, self.folder, self.tell = spec, dataset, folder, tell
+        self.stop, self.checkpoint_every = stop, checkpoint_every
+        self.normalise = Normalise(dataset.preprocessing)
+        self.load = load()
+        self.progress = Progress()  # where the loop stands, for the record of a failure
+        reset_peak_memory()
+
+    def complete(self) -> TrialRecord:
+        with seeded(self.spec.seed, threads=self.spec.plan.threads):
+            x, y = to_tensor(self.dataset, "train")
+            learner = self._learner(x, y)
+            loop = self._loop(learner, x, y)
+            self.tell.begin(loop.resume())
+            self.progress = loop.progress
+            loop.run()
+            learner.load_weights(loop.best)
+            measured = self._predict(learner)
+        weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
+        files.write(self.folder / WEIGHTS, *weights)
+        return self.record("finished", metrics_=measured)
+
+    def record(
+        self, status: str, *, reason: str = "", metrics_: dict[str, float] | None = None
+    ) -> TrialRecord:
+        progress, spec = self.progress, self.spec
+        examples = progress.step * min(spec.candidate.recipe.batch_size, len(self.dataset.train))
+        return TrialRecord(
+            hash=spec.hash,
+            candidate=spec.candidate.name,
+            seed=spec.seed,
+            status=status,  # type: ignore[arg-type]
+            reason=reason,
+            steps=progress.step,
+            best_step=progress.best_step,
+            train_seconds=progress.train_seconds,
+            cpu_seconds=progress.cpu_seconds,
+            samples_per_second=examples / progress.train_seconds if progress.train_seconds else 0.0,
+            peak_memory_bytes=peak_memory_bytes(),
+            load=self.load,
+            metrics=metrics_ or {},
+            curve=tuple(progress.curve),
+            spec=json.loads(json.dumps(asdict(spec))),
+        )
+
+    def _learner(self, x: Tensor, y: Tensor) -> Supervised:
+        spec = self.spec
+        model = build_any(spec.candidate.name, spec.inputs, spec.outputs)
+        self._let_it_look(model, x)
+        model = apply_plan(model, spec.plan)
+        target = metrics.spread(y.numpy()) if spec.task == "tabular-regression" else None
+        return Supervised(
+            model, recipe=spec.candidate.recipe, plan=spec.plan, steps=spec.steps, target=target
+        )
+
+    def _let_it_look(self, model: nn.Module, x: Tensor) -> None:
+        """Let a model that asks for it initialise itself on training images."""
+        initialize = getattr(model, "initialize", None)
+        if callable(initialize) and self.dataset.kind == "image":
+            with torch.no_grad():
+                initialize(self.normalise(x[_evenly(len(x), _LOOKED_AT)]))
+
+    def _loop(self, learner: Supervised, x: Tensor, y: Tensor) -> Loop:
+        recipe = self.spec.candidate.recipe
+        batches = Batches(
+            x, y, recipe.batch_size, self.spec.seed, normalise=self.normalise, augment=recipe.augment
+        )
+        val_x, val_y = to_tensor(self.dataset, "val")
+        chosen = _evenly(len(val_x), validation_size(self.spec, len(val_x), batches.batch_size))
+        val_x, val_y = val_x[chosen], val_y[chosen]
+        return Loop(
+            self.spec,
+            learner,
+            batches,
+            lambda: learner.evaluate(self._in_batches(val_x), val_y),
+            folder=self.folder,
+            tick=self.tell,
+            stop=self.stop,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+    def _predict(self, learner: Supervised) -> dict[str, float]:
+        """Predict both held-out parts once, write `outcome.safetensors`, return the metrics."""
+        kind = "values" if self.spec.task == "tabular-regression" else "probs"
+        outcome, measured = {}, {}
+        for part in cast("tuple[Part, ...]", ("val", "test")):
+            x, y = to_tensor(self.dataset, part)
+            predicted = np.ascontiguousarray(learner.predict(self._in_batches(x)))
+            outcome[f"{part}_{kind}"] = torch.from_numpy(predicted)
+            scores = metrics.evaluate(predicted, y.numpy(), self.spec.task)
+            measured |= {f"{part}_{name}": value for name, value in scores.items()}
+        files.write(self.folder / OUTCOME, *files.pack(outcome, {"hash": self.spec.hash}))
+        return measured
+
+    def _in_batches(self, x: Tensor) -> Iterator[Tensor]:
+        values = math.prod(x.shape[1:])
+        size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size, 1)
+        for piece in x.split(min(size, _EVALUATED_AT_ONCE)):
+            yield self.normalise(piece)
+
+
+def validation_size(spec: TrialSpec, available: int, batch_size: int) -> int:
+    """Return how many validation examples one evaluation uses: all, unless that were slow.
+
+    A short budget on a large data set would otherwise be spent on evaluations. The whole part is
+    predicted once, at the end.
+    """
+    affordable = _EVALUATION_SHARE * spec.steps * batch_size / spec.evaluations
+    return min(available, max(_LEAST_VALIDATION, int(affordable)))
+
+
+def _failures_recorded(run: _Run) -> TrialRecord:
+    """A candidate's own failure becomes a record; the system's and the user's go on upwards."""
+    try:
+        return run.complete()
+    except (Interrupted, StoreError):
+        raise
+    except AssayError as error:
+        return run.record("failed", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - foreign networks may raise anything
+        return run.record("failed", reason=_reason(error, run))
+
+
+def _reason(error: Exception, run: _Run) -> str:
+    where = f"at step {run.progress.step + 1}"
+    if out_of_memory(error):
+        peak = peak_memory_bytes() / 2**30
+        return (
+            f"out of memory {where} with {run.spec.candidate.recipe.batch_size} examples a batch, "
+            f"{peak:.1f} GiB held; a smaller batch or smaller images need less"
+        )
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    return f"crashed {where}: {type(error).__name__}: {first_line[:300]}"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether `error` is the way Python, numpy or torch says that memory ran out."""
+    text = str(error).lower()
+    told = ("out of memory", "can't allocate memory", "not enough memory", "unable to mmap")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in text for words in told)
+    )
+
+
+def _recorded(spec: TrialSpec, folder: Path) -> TrialRecord | None:
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        record = record_from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+        if record.hash == spec.hash:
+            return record
+    return None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot make the folder {folder}: {error.strerror or error}. "
+            "Choose another with --store."
+        ) from error
+
+
+def _evenly(available: int, wanted: int) -> Tensor:
+    """Indices of `wanted` of `available` examples, evenly spaced: classes keep their shares."""
+    if wanted >= available:
+        return torch.arange(available)
+    return torch.arange(wanted) * available // wanted
+
+
+def _silent(event: Event) -> None:
+    del event
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,463 @@
+"""The report as one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from assay.compare.result import CandidateResult, Hard, StudyResult
+from assay.report import charts, figures
+from assay.report.codec import cleaned
+from assay.report.figures import Scores, scores_of
+from assay.report.text import Words
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "·", "": ""}
+KINDS = {"not distinguishable": "same", "": "self"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What every part of the page is made from."""
+
+    result: StudyResult
+    words: Words
+    score: Scores
+
+    @property
+    def metric(self) -> str:
+        """The headline metric's name."""
+        return self.words.label(self.result.metric)
+
+    @property
+    def chosen(self) -> CandidateResult | None:
+        """The recommended candidate."""
+        name = self.result.recommendation.candidate
+        return next((c for c in self.result.candidates if c.name == name and c.score), None)
+
+
+def render(result: StudyResult, lang: str = "en") -> str:
+    """Return the whole page.
+
+    Args:
+        result: What the study found.
+        lang: en or zh.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    shown = cleaned(result)
+    page = Page(shown, Words(lang), scores_of(shown))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(_asset("page.html"))
+    return template.render(**_view(page), **_assets(page))
+
+
+def _view(page: Page) -> dict[str, Any]:
+    t, result, score = page.words, page.result, page.score
+    rows, failures = _ranking(page), _failures(result)
+    hard = [_hard(page, item) for item in result.hardest[:24]]
+    adapted = _adapted(page)
+    confusion = charts.confusion(result)
+    return {
+        "t": t, "result": result, "score": score, "n": figures, "metric": page.metric,
+        "metric_head": t("test_metric", metric=page.metric),
+        "val_metric": _capital(t.label("accuracy" if score.share else "r2")),
+        "seeds": max((len(c.seeds) for c in result.candidates), default=0),
+        "chosen": page.chosen, "colors": len(charts.COLORS), "rows": rows,
+        "strip_axis": _strip_axis(page), "failures": failures,
+        "toc": _contents(page, confusion, hard, adapted), "matrix": _matrix(page),
+        "signed": lambda v: score.difference(v, t), "cut": _cut(page, confusion),
+        "hard": hard, "pictures": any(item["image"] for item in hard), "adapted": adapted,
+        "study_settings": _pairs(page, result.settings), **_settings(page),
+        "data_facts": _data_facts(page), "study_facts": _study_facts(page),
+        "machine_facts": _machine_facts(page), "version_facts": list(result.versions.items()),
+        "notes": [t.of(note) for note in result.data.get("notes", ())],
+    }  # fmt: skip
+
+
+def _contents(page: Page, confusion: Any, hard: Any, adapted: Any) -> list[str]:
+    """Return the sections there is something to show in."""
+    result = page.result
+    there = {
+        "ranking": True,
+        "cost": any(c.cost for c in charts.ranked(result)),
+        "curves": bool(charts.curves(result)),
+        "verdicts": bool(result.verdicts),
+        "confusion": bool(confusion["matrices"]),
+        "hardest": bool(hard),
+        "adapted": bool(adapted),
+        "settings": True,
+        "origin": True,
+    }
+    return [name for name, shown in there.items() if shown]
+
+
+# The page's script, style and data
+
+
+def _assets(page: Page) -> dict[str, Markup]:
+    plotly, script = _plotly(), _asset("page.js")
+    return {
+        "css": Markup(_asset("page.css")),  # noqa: S704 - our own files
+        "js": Markup(script),  # noqa: S704
+        "plotly": Markup(_compressed(plotly)),  # noqa: S704
+        "policy": Markup(_policy(script, plotly)),  # noqa: S704
+        "data_json": script_json(_script_data(page)),
+    }
+
+
+def script_json(value: Any) -> Markup:
+    """Return JSON that can stand inside <script>: nothing in it can end the element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)  # noqa: S704
+
+
+def _script_data(page: Page) -> dict[str, Any]:
+    t, result = page.words, page.result
+    latency = charts.cost_points(result, "latency_p50_ms")
+    parameters = charts.cost_points(result, "parameters")
+    _label(latency, figures.milliseconds)
+    _label(parameters, figures.count)
+    validation = t.label("accuracy" if page.score.share else "r2")
+    return {
+        "colors": charts.COLORS, "percent": page.score.share, "decimals": page.score.decimals,
+        "latency": latency, "parameters": parameters, "curves": charts.curves(result),
+        "confusion": charts.confusion(result), "command": result.command,
+        "words": {
+            "test": t("test_metric", metric=page.metric), "latency": t("latency_axis"),
+            "parameters": t("parameters_axis"), "seconds": t("training_seconds"),
+            "validation": t("val_metric", metric=validation), "steps": t("training_steps"),
+            "truth": t("truth"), "predicted": t("predicted"), "copied": t("copied"),
+            "taken_for": t("taken_for", truth="{truth}", predicted="{predicted}"),
+            "no_mistakes": t("no_mistakes"),
+        },
+    }  # fmt: skip
+
+
+def _label(points: dict[str, Any], how: Any) -> None:
+    for point in points["points"]:
+        point["label"] = how(point["x"])
+
+
+def _policy(*scripts: str) -> str:
+    """Return a content security policy that admits these scripts and nothing from elsewhere."""
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    allowed = " ".join(f"'sha256-{d}'" for d in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _plotly() -> str:
+    """Return plotly.js; read from its package, whose import is not needed."""
+    return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
+
+
+def _compressed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+
+
+def _asset(name: str) -> str:
+    return resources.files("assay.report").joinpath("assets", name).read_text("utf-8")
+
+
+# Ranking
+
+
+def _ranking(page: Page) -> list[dict[str, Any]]:
+    versus = _versus(page)
+    return [_ranking_row(page, c, versus.get(c.name, "")) for c in page.result.candidates]
+
+
+def _ranking_row(page: Page, candidate: CandidateResult, verdict: str) -> dict[str, Any]:
+    t, self_ = page.words, page.chosen and candidate.name == page.chosen.name
+    return {
+        "candidate": candidate,
+        "note": _note(page, candidate),
+        "sort": candidate.score.mean if candidate.score else "",
+        "strip": _strip(page, candidate, verdict),
+        "versus": t("recommended") if self_ else _versus_text(page, verdict),
+        "versus_class": "self" if self_ else KINDS.get(verdict, verdict),
+        "costs": _costs(page, candidate),
+    }
+
+
+def _versus_text(page: Page, verdict: str) -> str:
+    return f"{MARKS[verdict]} {page.words(verdict)}" if verdict else ""
+
+
+def _versus(page: Page) -> dict[str, str]:
+    """Return each candidate's verdict against the recommended one."""
+    if not page.chosen:
+        return {}
+    chosen, found = page.chosen.name, {}
+    for pair in page.result.verdicts:
+        if chosen in (pair.a, pair.b):
+            other = pair.b if pair.a == chosen else pair.a
+            found[other] = charts.verdict_of(pair, other)
+    return found
+
+
+def _note(page: Page, candidate: CandidateResult) -> str:
+    """Return what a reader must know before trusting a row: failures, requirements not met."""
+    t, failed = page.words, sum(s.status == "failed" for s in candidate.seeds)
+    notes = []
+    if failed:
+        done = len(candidate.seeds) - failed
+        some = t("seeds_done", done=done, total=len(candidate.seeds))
+        notes.append(some if done else t("all_failed"))
+    if candidate.name in page.result.recommendation.excluded:
+        missed = page.result.recommendation.excluded[candidate.name]
+        notes.append(t("excluded", requirement=missed))
+    return " · ".join(notes)
+
+
+def _costs(page: Page, candidate: CandidateResult) -> list[tuple[str, Any, str, str]]:
+    """Return (label, value to sort by, text, small text) for each cost column."""
+    t, cost, n = page.words, candidate.cost, figures
+    time, rate = candidate.train_seconds, candidate.samples_per_second
+    trained = [("train_time", time, n.duration(time), ""), ("train_rate", rate, n.rate(rate), "")]
+    names = ("latency", "parameters", "macs", "throughput", "memory", "artifact")
+    if cost is None:
+        found = [(name, "", n.MISSING, "") for name in (*names, "energy")]
+    else:
+        p95 = t("latency_p95", value=n.milliseconds(cost.latency_p95_ms))
+        found = [
+            ("latency", cost.latency_p50_ms, n.milliseconds(cost.latency_p50_ms), p95),
+            ("parameters", cost.parameters, n.count(cost.parameters), ""),
+            ("macs", cost.macs, n.count(cost.macs), ""),
+            ("throughput", cost.throughput, n.rate(cost.throughput), ""),
+            ("memory", cost.peak_memory_bytes, n.size(cost.peak_memory_bytes), ""),
+            ("artifact", cost.artifact_bytes, n.size(cost.artifact_bytes), ""),
+            ("energy", cost.energy_proxy_mj, f"{n.significant(cost.energy_proxy_mj, 2)} mJ", ""),
+        ]
+    rows = found[:-1] + (trained if candidate.score else _blank(trained)) + found[-1:]
+    return [(t(name), value, text, small) for name, value, text, small in rows]
+
+
+def _blank(rows: Iterable[tuple[str, Any, str, str]]) -> list[tuple[str, Any, str, str]]:
+    return [(name, "", figures.MISSING, "") for name, *_ in rows]
+
+
+def _range(page: Page) -> tuple[float, float]:
+    found = charts.ranked(page.result)
+    seeds = [s.score for c in found for s in c.seeds]
+    ends = [end for c in found if c.score for end in (c.score.low, c.score.high)]
+    return figures.span([*seeds, *ends])
+
+
+def _strip(page: Page, candidate: CandidateResult, verdict: str) -> Markup:
+    """Draw one interval with its mean and its seeds."""
+    if candidate.score is None:
+        return Markup("")
+    low, high = _range(page)
+    at = {"mean": candidate.score.mean, "low": candidate.score.low, "high": candidate.score.high}
+    x = {key: _x(value, low, high) for key, value in at.items()}
+    seeds = "".join(
+        f'<circle class="seed" cx="{_x(s.score, low, high)}" cy="21" r="1.8"/>'
+        for s in candidate.seeds
+        if s.status == "finished" and s.score == s.score
+    )
+    kind = "chosen" if candidate.recommended else escape(verdict)
+    return Markup(  # noqa: S704 - numbers only
+        f'<svg role="img" '
+        f'aria-label="{page.score.interval(candidate.score)}"><g class="{kind}">{_guide(page)}'
+        f'<line class="bar" x1="{x["low"]}" x2="{x["high"]}" y1="12" y2="12"/>'
+        f'<circle class="mean" cx="{x["mean"]}" cy="12" r="4"/>{seeds}</g></svg>'
+    )
+
+
+def _guide(page: Page) -> str:
+    low, high = _range(page)
+    lines = [("grid", v) for v in figures.ticks(low, high)]
+    if page.chosen and page.chosen.score:
+        lines.append(("ref", page.chosen.score.mean))
+    return "".join(
+        f'<line class="{kind}" x1="{_x(v, low, high)}" x2="{_x(v, low, high)}" y1="-12" y2="38"/>'
+        for kind, v in lines
+    )
+
+
+def _strip_axis(page: Page) -> Markup:
+    low, high = _range(page)
+    marks = figures.ticks(low, high)
+    texts = "".join(
+        f'<text x="{_x(v, low, high)}" y="13">{_tick(page, v)}</text>' for v in marks
+    )
+    return Markup(f'<svg aria-hidden="true">{texts}</svg>')  # noqa: S704
+
+
+def _tick(page: Page, value: float) -> str:
+    return f"{100 * value:g}%" if page.score.share else f"{value:g}"
+
+
+def _x(value: float, low: float, high: float) -> str:
+    return f"{100 * (value - low) / (high - low):.2f}%"
+
+
+def _failures(result: StudyResult) -> list[tuple[str, int, str]]:
+    return [
+        (c.name, s.seed, s.reason)
+        for c in result.candidates
+        for s in c.seeds
+        if s.status == "failed"
+    ]
+
+
+# Verdicts
+
+
+def _matrix(page: Page) -> dict[str, Any]:
+    names, verdicts = charts.verdict_matrix(page.result)
+    at = {frozenset((v.a, v.b)): v for v in page.result.verdicts}
+    cells = [
+        [
+            (KINDS.get(kind, kind), MARKS[kind], _sentence(page, at, row, col) if kind else "")
+            for col, kind in zip(names, kinds, strict=True)
+        ]
+        for row, kinds in zip(names, verdicts, strict=True)
+    ]
+    order = {c.name: k for k, c in enumerate(page.result.candidates)}
+    first = next((s for row in cells for _, _, s in row if s), "")
+    return {"names": names, "cells": cells, "colors": [order[n] for n in names], "first": first}
+
+
+def _sentence(page: Page, at: Mapping[frozenset[str], Any], row: str, col: str) -> str:
+    """Return what the verdict of `row` against `col` says, with its figures."""
+    pair, t = at[frozenset((row, col))], page.words
+    kind, sign = charts.verdict_of(pair, row), 1 if row == pair.a else -1
+    low, high = sorted((sign * pair.low, sign * pair.high))
+    ends = {"difference": sign * pair.difference, "low": low, "high": high}
+    texts = {k: page.score.difference(v, t) for k, v in ends.items()}
+    return t(f"sentence_{kind}", a=row, b=col, p=figures.probability(pair.p_holm), **texts)
+
+
+def _cut(page: Page, confusion: Mapping[str, Any]) -> str:
+    if confusion["total"] <= charts.SHOWN_CLASSES:
+        return ""
+    return page.words("confusion_cut", shown=charts.SHOWN_CLASSES, total=confusion["total"])
+
+
+# Hardest examples
+
+
+def _hard(page: Page, item: Hard) -> dict[str, Any]:
+    t, side = page.words, picture_side(item.png)
+    classes = bool(page.result.data.get("classes"))
+    if classes:
+        share = t("wrong", share=f"{100 * item.wrong:.0f}%")
+    else:
+        share = t("mean_error", value=figures.significant(item.wrong))
+    return {
+        "id": item.id, "truth": item.truth, "read": t("mostly", label=item.predicted),
+        "share": share, "image": item.png if side else "", "pixels": side and side <= 64,
+    }  # fmt: skip
+
+
+def picture_side(text: str) -> int:
+    """Return the larger side in pixels of a base64 PNG; 0 when it is none."""
+    try:
+        start = base64.b64decode(text[:64], validate=True)
+        whole = len(text) % 4 == 0 and base64.b64decode(text, validate=True)
+    except ValueError:
+        return 0
+    if not whole or not start.startswith(PNG_START) or len(start) < 24:
+        return 0
+    return max(int.from_bytes(start[16:20], "big"), int.from_bytes(start[20:24], "big"))
+
+
+# Adaptations, settings, origin
+
+
+def _adapted(page: Page) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for candidate in page.result.candidates:
+        if candidate.adaptation:
+            found.setdefault(page.words.of(candidate.adaptation), []).append(candidate.name)
+    return list(found.items())
+
+
+def _settings(page: Page) -> dict[str, Any]:
+    """Divide recipes and plans into what all candidates share and what differs."""
+    shared, heads = [], []
+    for part in ("recipe", "plan"):
+        facts = [dict(getattr(c, part)) for c in page.result.candidates if getattr(c, part)]
+        keys = list(dict.fromkeys(key for fact in facts for key in fact))
+        same = [k for k in keys if len({_text(f.get(k)) for f in facts}) == 1]
+        heads += [(part, k) for k in keys if k not in same]
+        if same:
+            shared.append((page.words(part), _pairs(page, {k: facts[0].get(k) for k in same})))
+    rows = [
+        (c.name, [_text(getattr(c, part).get(key)) for part, key in heads])
+        for c in page.result.candidates
+    ]
+    differing = {"heads": [page.words.label(k) for _, k in heads], "rows": rows}
+    return {"shared_settings": shared, "differing": differing}
+
+
+def _pairs(page: Page, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(page.words.label(key), _text(value)) for key, value in facts.items()]
+
+
+def _text(value: Any) -> str:
+    """Return a setting for people: a list joined, nothing as a dash."""
+    if value is None or value in ("", [], (), {}):
+        return figures.MISSING
+    if isinstance(value, bool):
+        return "✓" if value else "✗"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}: {_text(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return str(value)
+
+
+def _data_facts(page: Page) -> list[tuple[str, str]]:
+    t, data = page.words, page.result.data
+    sizes = data.get("sizes", {})
+    classes = data.get("classes", ())
+    named = ", ".join(str(c) for c in classes[:12]) + (" …" if len(classes) > 12 else "")
+    facts = {
+        "data": data.get("name"), "source": data.get("source"), "task": data.get("task"),
+        "inputs": " × ".join(str(v) for v in data.get("inputs", ())),
+        "classes": f"{len(classes)}: {named}" if classes else None,
+        "sizes": " / ".join(f"{sizes.get(p, 0):,}" for p in ("train", "val", "test")),
+        "split_hash": data.get("split_hash"), "split_seed": data.get("split_seed"),
+        "content_hash": data.get("content_hash"),
+    }  # fmt: skip
+    return [(t(key), _text(value)) for key, value in facts.items() if value is not None]
+
+
+def _study_facts(page: Page) -> list[tuple[str, str]]:
+    t, result = page.words, page.result
+    key = "took_all" if result.trials_run else "took_none"
+    took = t(key, time=figures.duration(result.seconds), count=result.trials_run)
+    created = result.created.replace("T", " ").replace("+00:00", " UTC")
+    facts = [("study", result.id), ("created", created), ("budget", result.budget), ("took", took)]
+    return [(t(key), value) for key, value in facts]
+
+
+def _machine_facts(page: Page) -> list[tuple[str, str]]:
+    facts = dict(page.result.machine)
+    for key in ("memory", "memory_bytes"):
+        if isinstance(facts.get(key), int):
+            facts[key] = figures.size(facts[key])
+    names = {"memory": "RAM", "memory_bytes": "RAM"}
+    return [(names.get(k, page.words.label(k)), _text(v)) for k, v in facts.items()]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

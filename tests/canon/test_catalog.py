@@ -1,0 +1,155 @@
+"""Names to cards, lineage, digests, and the speed of reading many."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import assay.canon.catalog as home
+from assay.canon.card import read_card
+from assay.canon.catalog import Catalog, catalog, code_digest, read_catalog
+from assay.errors import DataError, UnknownNameError
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def family(write_card: Write, tmp_path: Path) -> Catalog:
+    """A parent and a child."""
+    write_card("a.toml")
+    write_card(
+        "b.toml",
+        ('"sample-net"', '"child-net"'),
+        ("parents = []", 'parents = ["sample-net"]'),
+        ("[variants.sample10]", "[variants.child10]"),
+        ("[variants.sample20]", "[variants.child20]"),
+        ("default = true\n", ""),
+    )
+    return read_catalog(tmp_path)
+
+
+def test_cards_are_sorted_by_id(family: Catalog):
+    assert [card.id for card in family.cards] == ["child-net", "sample-net"]
+
+
+def test_a_variant_and_an_id_are_both_found(family: Catalog):
+    card, variant = family.find("sample20")
+    assert variant is not None
+    assert (card.id, variant.name) == ("sample-net", "sample20")
+    assert family.find("child-net") == (family.cards[0], None)
+
+
+def test_an_id_stands_for_its_default_variant_or_the_first(family: Catalog):
+    assert family.entry("sample-net")[1].name == "sample10"
+    assert family.entry("child-net")[1].name == "child10"
+    assert family.entry("child20")[1].name == "child20"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(family: Catalog):
+    with pytest.raises(UnknownNameError) as caught:
+        family.find("sampel10")
+    assert str(caught.value) == (
+        "Unknown name 'sampel10'. Did you mean 'sample10'? `assay list` shows all 2 entries."
+    )
+
+
+def test_candidates_are_the_default_variants_that_fit_the_task(family: Catalog):
+    assert [v.name for _, v in family.candidates("image-classification")] == ["sample10"]
+    assert family.candidates("tabular-regression") == []
+
+
+def test_lineage_runs_both_ways(family: Catalog):
+    assert [card.id for card in family.parents("child10")] == ["sample-net"]
+    assert [card.id for card in family.children("sample-net")] == ["child-net"]
+    assert family.children("child-net") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "name"),
+    [
+        ([], "id", "sample-net"),
+        ([('"sample-net"', '"other"')], "variant", "sample10"),
+        (
+            [
+                ('"sample-net"', '"other"'),
+                ("[variants.sample10]", "[variants.sample-net]"),
+                ("[variants.sample20]", "[variants.x]"),
+            ],
+            "name",
+            "sample-net",
+        ),
+    ],
+)
+def test_a_name_used_twice_is_refused(
+    write_card: Write, changes: list[tuple[str, str]], what: str, name: str
+):
+    first, second = write_card("first.toml"), write_card("second.toml", *changes)
+    with pytest.raises(DataError) as caught:
+        Catalog([read_card(first), read_card(second)])
+    assert str(caught.value) == (
+        f"A card's {what} must be its own. Received {name!r} in {first} and {second}; rename one."
+    )
+
+
+def test_a_variant_may_be_called_like_its_own_card(write_card: Write):
+    card = read_card(write_card("own.toml", ("[variants.sample10]", "[variants.sample-net]")))
+    assert Catalog([card]).find("sample-net") == (card, card.variants[0])
+
+
+@pytest.fixture
+def package(write_card: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for the package: the sample's code and one block."""
+    for file in ("models/vision/sample.py", "models/vision/other.py", "blocks/norm.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("x = 1\n")
+    monkeypatch.setattr(home, "PACKAGE", tmp_path)
+    write_card()
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["sample.toml", "models/vision/sample.py", "blocks/norm.py"])
+def test_a_change_of_card_code_or_block_changes_the_digest(package: Path, file: str):
+    before = code_digest(read_card(package / "sample.toml"))
+    with (package / file).open("a") as stream:
+        stream.write("\n# changed\n")
+    assert code_digest(read_card(package / "sample.toml")) != before
+
+
+def test_another_entrys_code_does_not_change_the_digest(package: Path):
+    before = code_digest(read_card(package / "sample.toml"))
+    (package / "models/vision/other.py").write_text("x = 2\n")
+    assert code_digest(read_card(package / "sample.toml")) == before
+
+
+def test_the_digest_does_not_depend_on_where_the_package_lies(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = code_digest(read_card(package / "sample.toml"))
+    moved = package.with_name("moved")
+    shutil.copytree(package, moved)
+    monkeypatch.setattr(home, "PACKAGE", moved)
+    assert code_digest(read_card(moved / "sample.toml")) == before
+
+
+def test_every_entry_of_the_canon_has_a_digest_of_its_own():
+    digests = [code_digest(card) for card in catalog().cards]
+    assert len(set(digests)) == len(digests)
+
+
+def test_five_hundred_cards_are_read_in_a_quarter_of_a_second(write_card: Write, tmp_path: Path):
+    for i in range(500):
+        write_card(
+            f"{i}.toml",
+            ("sample-net", f"net-{i}"),
+            ("variants.sample10", f"variants.a{i}"),
+            ("variants.sample20", f"variants.b{i}"),
+        )
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()  # of this process: other work on the machine does not count
+        found = read_catalog(tmp_path)
+        seconds.append(time.process_time() - start)
+    assert len(found.cards) == 500
+    assert min(seconds) < 0.25
