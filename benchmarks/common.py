@@ -56,7 +56,7 @@ def machine() -> str:
 
     seen = facts()
     return (
-        f"{seen['cpu']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+        f"{seen['processor']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
     )
 

@@ -1,7 +1,8 @@
 """Names to cards, lineage, digests, and the speed of reading many."""
 
 import shutil
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,10 +147,14 @@ def test_five_hundred_cards_are_read_in_a_quarter_of_a_second(write_card: Write,
             ("variants.sample10", f"variants.a{i}"),
             ("variants.sample20", f"variants.b{i}"),
         )
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()  # of this process: other work on the machine does not count
-        found = read_catalog(tmp_path)
-        seconds.append(time.process_time() - start)
-    assert len(found.cards) == 500
-    assert min(seconds) < 0.25
+    code = (  # in a process of its own, by its own clock: other work does not count
+        "import sys, time; from pathlib import Path; from assay.canon.catalog import read_catalog\n"
+        "def once():\n"
+        "    start = time.process_time()\n"
+        "    assert len(read_catalog(Path(sys.argv[1])).cards) == 500\n"
+        "    return time.process_time() - start\n"
+        "print(min(once() for _ in range(4)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 0.25

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import assay.cli.columns
 import assay.cli.list
 import assay.cli.show
 from assay.canon.catalog import Catalog, catalog, read_catalog
 from assay.cli import main
+from assay.cli.columns import fold
 
 Capture = pytest.CaptureFixture[str]
 
@@ -170,3 +172,27 @@ def test_every_card_can_be_shown(lang: str, capsys: Capture):
     for card in catalog().cards:
         assert main(["show", card.id, "--lang", lang]) == 0
         assert card.prose(lang).idea in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("one two three", ["one two", "three"]),
+        ("a networkofmanyletters b", ["a", "networkofmanyletters", "b"]),
+        ("用平均代替最大值。", ["用平均代", "替最大", "值。"]),
+        ("the 3×3 卷积", ["the 3×3", "卷积"]),
+    ],
+)
+def test_text_folds_at_spaces_and_between_chinese_characters(text: str, lines: list[str]):
+    assert list(fold(text, 8)) == lines
+
+
+def test_show_folds_long_text_beside_its_label_on_a_terminal(
+    small_canon: Catalog, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(assay.cli.columns, "_room", lambda: 30)
+    assert main(["show", "sample-net"]) == 0
+    assert (
+        "paper       Nets (Doe et al.,\n            2001)\n            https://example.org/1\n"
+    ) in capsys.readouterr().out

@@ -9,7 +9,7 @@ from typing import Any
 
 from assay.engine.spec import Event
 from assay.engine.worker import Emit, Stopped
-from assay.errors import DataError, Interrupted
+from assay.errors import DataError, Interrupted, StoreError
 
 
 def echo(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
@@ -37,6 +37,7 @@ def fail(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, 
         "value": ValueError("two\nlines"),
         "silent": ValueError(),
         "assay": DataError("The sentence of the error."),
+        "disk": StoreError("Cannot write x."),
         "memory": MemoryError(),
         "torch": RuntimeError("DefaultCPUAllocator: can't allocate memory: 4000000000000 bytes"),
     }
@@ -53,7 +54,7 @@ def die(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, A
     count.write_text(f"{count.read_text() if count.exists() else ''}x")
     if len(count.read_text()) > payload.get("times", 10**9):
         return {"tries": len(count.read_text())}
-    print("last words", flush=True)
+    os.write(1, b"last words\n")
     if "code" in payload:
         os._exit(payload["code"])
     os.kill(os.getpid(), payload["signal"])
@@ -80,11 +81,10 @@ def count(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str,
 def deaf(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
     """Hear no SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    emit(Event(kind="progress", candidate="deaf"))
-    time.sleep(60)
+    for _ in range(600):
+        emit(Event(kind="progress", candidate="deaf"))
+        time.sleep(0.1)
     return {}
 
 
-HANDLERS = {
-    f"test:{f.__name__}": f for f in (echo, note, talk, fail, grab, die, count, deaf)
-}
+HANDLERS = {f"test:{f.__name__}": f for f in (echo, note, talk, fail, grab, die, count, deaf)}

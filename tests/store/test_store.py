@@ -317,5 +317,7 @@ def test_opening_imports_neither_torch_nor_alembic(tmp_path: Path):
         f"Store.open({str(tmp_path)!r}).close();"
         "print([m for m in ('torch', 'alembic', 'pandas', 'sklearn') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout == "[]\n"

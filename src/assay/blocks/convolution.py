@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+MOMENTUM = 0.3  # of running statistics: torch's 0.1 still lags when a training has tens of steps
+
 
 class ConvNormAct(nn.Module):
     """Convolution, batch normalisation, activation; padded so that stride alone sets the size.
@@ -37,7 +39,7 @@ class ConvNormAct(nn.Module):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
         )
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = nn.BatchNorm2d(out_channels, momentum=MOMENTUM)
         self.act = act() if act else nn.Identity()
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
         if self.conv.bias is not None:

@@ -21,7 +21,7 @@ COMMANDS = {  # name: (module, what `assay --help` says); a module is imported w
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when it worked, 1 when it failed, 2 when the call was wrong."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in words
     try:
         parser, words = _parser_for([w for w in words if w != "--debug"])

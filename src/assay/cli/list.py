@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
-from unicodedata import east_asian_width
+from collections.abc import Iterable
 
 from assay.canon.card import Card, Lang
 from assay.canon.catalog import catalog
+from assay.cli.columns import print_columns
 from assay.errors import UnknownNameError, nearest
 
 SUMMARY = "list what the canon holds"
@@ -34,14 +34,6 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps([_facts(card) for card in cards], indent=2, ensure_ascii=False))
         return
     print_columns([_HEADINGS[args.lang], *(_row(card, args.lang) for card in cards)])
-
-
-def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows so that columns stand under each other; a Chinese character takes two places."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell + " " * (wide - _width(cell)) for cell, wide in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
 
 
 def _chosen(args: argparse.Namespace) -> list[Card]:
@@ -81,7 +73,3 @@ def _facts(card: Card) -> dict[str, object]:
         "name": {"en": card.en.name, "zh": card.zh.name},
         "variants": [variant.name for variant in card.variants],
     }
-
-
-def _width(text: str) -> int:
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)

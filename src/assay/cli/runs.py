@@ -77,9 +77,7 @@ def _show(store: Store, args: argparse.Namespace) -> int | None:
     _print_facts({"trials": _progress(study), "files": store.run_folder(study.id)})
     _print_facts({k: v for k, v in {**study.data, **study.request}.items() if _is_short(v)})
     print()
-    rows = [
-        _trial_row(s, records.get(h)) for s, h in zip(study.specs, study.trials, strict=True)
-    ]
+    rows = [_trial_row(s, records.get(h)) for s, h in zip(study.specs, study.trials, strict=True)]
     _print_table(("CANDIDATE", "SEED", "STATUS", "STEPS", "SECONDS", "RESULT"), rows)
     if study.status == "stopped":
         print(f"\ncontinue with: assay resume {study.id}")
@@ -134,7 +132,9 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
 def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
 
 
 def _printable(value: Any) -> str:

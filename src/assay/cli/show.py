@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from assay.canon.card import Card, Lang, Shape, Variant
 from assay.canon.catalog import Catalog, catalog
-from assay.cli.list import print_columns
+from assay.cli.columns import print_columns, print_labelled
 
 SUMMARY = "print one card: idea, paper, lineage, sizes"
 _LABELS = {
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(_facts(card, variants, catalog()), indent=2, ensure_ascii=False))
         return
     print(f"{card.prose(args.lang).name}  ({card.id})\n")
-    print_columns(_lines(card, args.lang, catalog()))
+    print_labelled(_lines(card, args.lang, catalog()))
     print()
     print_columns(_table(card, variants, args.lang))
 

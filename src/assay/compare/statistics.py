@@ -18,7 +18,7 @@ from assay.compare.result import Estimate
 
 LEVEL = 0.05  # of every interval and every test
 REPLICATES = 2_000
-MANY_PATTERNS = 1_024  # beyond these the resampled means are drawn as the normals they approach
+MANY_PATTERNS = 64  # beyond these the resampled means are drawn as the normals they approach
 
 Array = np.ndarray
 

@@ -22,6 +22,19 @@ from assay.errors import BadArgumentError, DataError
 PAIRS = (("x", "y"), ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test"))
 RATIO = 1_000  # a member that unpacks to more than this times its size, and to a lot, is a bomb
 A_LOT = 256 * 2**20
+READING = (  # what zipfile, zlib and numpy raise on damaged bytes
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 HEADER = 64 * 1024  # bytes of one array's header
 READERS = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}
 
@@ -188,7 +201,7 @@ def _content(
 ) -> str:
     parts = b"" if given is None else given.tobytes()
     found = hashlib.sha256(repr((x.dtype.str, x.shape, classes, y.dtype.str)).encode())
-    for piece in (x, y, parts):
+    for piece in (x.data, y.data, parts):
         found.update(piece)
     return found.hexdigest()
 
@@ -232,26 +245,13 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
             members = packed.infolist()
             _check_members(path, members)
             return {m.filename.removesuffix(".npy"): _member(path, packed, m) for m in members}
-    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(_damaged(path, error)) from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        KeyError,
-        SyntaxError,
-        TypeError,
-        OverflowError,
-    ) as error:
-        raise DataError(_damaged(path, error)) from error
-
-
-def _damaged(path: Path, error: BaseException) -> str:
-    return (
-        f"{shown(path)} cannot be read as .npz ({shown(error, most=80)}); write it again with "
-        "numpy.savez(path, x=..., y=...)."
-    )
+    except DataError:
+        raise
+    except READING as error:
+        raise DataError(
+            f"{shown(path)} cannot be read as .npz ({shown(error, most=80)}); write it again with "
+            "numpy.savez(path, x=..., y=...)."
+        ) from error
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:

@@ -30,7 +30,7 @@ class Normalise:
         preprocessing: The data set's; its `mean` and `std` are of pixels on 0..1.
     """
 
-    def __init__(self, preprocessing: Mapping[str, Any]):
+    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
         self.scale: Tensor | None = None
         if preprocessing.get("kind") == "image":
             std = torch.tensor(preprocessing["std"], dtype=torch.float64).view(-1, 1, 1)
@@ -73,7 +73,7 @@ class Batches:
         *,
         normalise: Normalise | None = None,
         augment: Literal["none", "shift"] = "none",
-    ):
+    ) -> None:
         if batch_size < 1 or not len(x) or len(x) != len(y):
             raise BadArgumentError(
                 "Batches need at least one example, a target for each and a positive `batch_size`. "

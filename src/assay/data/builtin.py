@@ -145,7 +145,7 @@ def _download(home: Path) -> tuple[Path, ...]:
     for name, expected in FASHION.items():
         file = home / f"{name}.gz"
         try:
-            with urlopen(f"{FASHION_URL}{name}.gz", timeout=20) as answer:  # noqa: S310
+            with urlopen(f"{FASHION_URL}{name}.gz", timeout=20) as answer:
                 packed = answer.read(LARGEST)
             home.mkdir(parents=True, exist_ok=True)
             temporary = file.with_suffix(f".{os.getpid()}")

@@ -28,7 +28,10 @@ def describe(dataset: Dataset, lang: Literal["en", "zh"] = "en") -> str:
     parts = len(dataset.train), len(dataset.val), len(dataset.test)
     if zh:
         classes = f"，{many} 类" if many else ""
-        first = f"识别为：{task}{classes}，{count} {kind}（每个 {shape}）；训练 {parts[0]} / 验证 {parts[1]} / 测试 {parts[2]}"
+        first = (
+            f"识别为：{task}{classes}，{count} {kind}（每个 {shape}）；"
+            f"训练 {parts[0]} / 验证 {parts[1]} / 测试 {parts[2]}"
+        )
     else:
         classes = f", {many} classes" if many else ""
         first = (

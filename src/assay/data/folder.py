@@ -66,8 +66,8 @@ def image_folder(home: Path, options: Options) -> Source:
     """
     if options.task not in (None, "image-classification") or options.target is not None:
         raise BadArgumentError(
-            f"A folder is images with the class folders as classes. Received task={options.task!r}, "
-            f"target={options.target!r} for {shown(home)}; leave both out."
+            "A folder is images with the class folders as classes. Received "
+            f"task={options.task!r}, target={options.target!r} for {shown(home)}; leave both out."
         )
     tree = _walk(home)
     paths = tuple(file.path for file in tree.files if not file.link)
@@ -111,9 +111,7 @@ def _folders(home: Path) -> list[Path]:
 
 def _no_classes(home: Path) -> str:
     if not any(home.iterdir()):
-        return (
-            f"The folder {shown(home)} is empty; put one folder of images for each class into it."
-        )
+        return f"The folder {shown(home)} is empty; put a folder of images for each class into it."
     return (
         f"The folder {shown(home)} must hold one folder of images for each class. It has files but "
         "no class folders; move each class's images into a folder named after the class."
@@ -124,7 +122,7 @@ def _labelled(home: Path, top: Path, part: int) -> Iterator[_File]:
     root = os.path.realpath(home)
     for folder in _folders(top):
         for path, link in _files(folder, root=root):
-            name = shown(path.relative_to(home))
+            name = shown(path.relative_to(home), most=5000)
             yield _File(path=path, name=name, label=folder.name, part=part, link=link)
 
 
@@ -133,7 +131,7 @@ def _files(folder: Path, *, root: str) -> Iterator[tuple[Path, str]]:
     if folder.is_symlink():
         yield folder, "a link to a folder; put a copy in its place"
         return
-    for here, inside, names in os.walk(folder):
+    for here, inside, names in os.walk(folder, onerror=_refuse_unlisted):
         inside.sort()
         for name in sorted([*names, *inside]):
             path = Path(here, name)
@@ -143,6 +141,12 @@ def _files(folder: Path, *, root: str) -> Iterator[tuple[Path, str]]:
             if link or name in names:
                 yield path, link
         inside[:] = [name for name in inside if not name.startswith(".")]
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    raise DataError(
+        f"The folder {shown(error.filename)} cannot be listed ({error.strerror}); allow reading it."
+    )
 
 
 def _refused_link(path: Path, *, root: str) -> str:
@@ -156,13 +160,11 @@ def _refused_link(path: Path, *, root: str) -> str:
 
 def _read(tree: _Tree, place: Path, *, skip_bad: bool) -> Raw:
     """Look at every header, then decode every image once; report all bad ones together."""
-    with quiet(), ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+    with quiet(), ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 16)) as pool:
         looks = list(_mapped(pool, _header, tree.files))
         headers = [look for look in looks if isinstance(look, Header)]
-        bad = {
-            f.name: look for f, look in zip(tree.files, looks, strict=True) if isinstance(look, str)
-        }
-        files = [file for file in tree.files if file.name not in bad]
+        bad = _reasons(tree.files, looks)
+        files = [file for file in tree.files if file not in bad]
         mode, size = _common(headers) if headers else ("L", (1, 1))
         x = _room(place, (len(files), 1 if mode == "L" else 3, *size)) if files else np.empty(0)
 
@@ -170,7 +172,7 @@ def _read(tree: _Tree, place: Path, *, skip_bad: bool) -> Raw:
             return _decoded(files[at], mode=mode, size=size, into=x[at])
 
         digests = list(_mapped(pool, keep, range(len(files))))
-    bad |= {f.name: d for f, d in zip(files, digests, strict=True) if isinstance(d, str)}
+    bad |= _reasons(files, digests)
     if bad and (not skip_bad or len(bad) == len(tree.files)):
         raise DataError(_unreadable(tree, bad, place))
     good = [at for at, found in enumerate(digests) if isinstance(found, bytes)]
@@ -183,6 +185,11 @@ def _read(tree: _Tree, place: Path, *, skip_bad: bool) -> Raw:
         digests=[digests[at] for at in good],
         notes=_notes(tree, headers=headers, size=size, bad=len(bad)),
     )
+
+
+def _reasons(files: Sequence[_File], found: Sequence[object]) -> dict[_File, str]:
+    """Return the files for which a reason was found instead of a result."""
+    return {f: reason for f, reason in zip(files, found, strict=True) if isinstance(reason, str)}
 
 
 def _raw(
@@ -230,7 +237,7 @@ def _decoded(file: _File, *, mode: str, size: tuple[int, int], into: np.ndarray)
         with open_image(file.path) as data:
             into[:] = decode(data, mode=mode, size=size)
             data.seek(0)
-            return hashlib.file_digest(data, "sha256").digest()
+            return hashlib.sha256(data.read()).digest()
     except UnreadableError as error:
         return str(error)
 
@@ -272,16 +279,17 @@ def _compact(x: np.ndarray, good: list[int], place: Path) -> np.ndarray:
     return kept
 
 
-def _unreadable(tree: _Tree, bad: dict[str, str], place: Path) -> str:
+def _unreadable(tree: _Tree, bad: dict[_File, str], place: Path) -> str:
     """Return the message that lists the bad files; a long list is written beside the data."""
-    lines = [f"{name!r} ({reason})" for name, reason in sorted(bad.items())]
+    lines = sorted(f"{file.name!r} ({reason})" for file, reason in bad.items())
     more = ""
     if len(lines) > PRINTED:
         report = place.parent / "unreadable.txt"
         report.write_text("\n".join(lines) + "\n", encoding="utf-8")
         more = f" and {len(lines) - PRINTED:,} more, all listed in {shown(report)}"
     return (
-        f"{len(bad):,} of {len(tree.files):,} files in {shown(tree.home)} cannot be read as images: "
+        f"{len(bad):,} of {len(tree.files):,} files in {shown(tree.home)} cannot be read as "
+        "images: "
         f"{', '.join(lines[:PRINTED])}{more}; repair or remove them, or leave them out with "
         "--skip-bad."
     )
@@ -293,7 +301,7 @@ def _notes(tree: _Tree, *, headers: list[Header], size: tuple[int, int], bad: in
     if bad:
         notes.append(
             {
-                "en": f"{bad:,} of {len(tree.files):,} files could not be read and were left out.",
+                "en": f"Left out, because they could not be read: {bad:,} of {len(tree.files):,} files.",
                 "zh": f"{len(tree.files):,} 个文件中有 {bad:,} 个无法读取，已剔除。",
             }
         )
@@ -301,7 +309,7 @@ def _notes(tree: _Tree, *, headers: list[Header], size: tuple[int, int], bad: in
     if sizes > 1 or headers[0].size != size:
         notes.append(
             {
-                "en": f"The images come in {sizes:,} sizes; all were resized to {height}x{width} "
+                "en": f"Different image sizes: {sizes:,}; all were resized to {height}x{width} "
                 "(height x width).",
                 "zh": f"图像共有 {sizes:,} 种尺寸；全部缩放为 {height}x{width}（高x宽）。",
             }
@@ -310,7 +318,7 @@ def _notes(tree: _Tree, *, headers: list[Header], size: tuple[int, int], bad: in
     if 0 < grays < len(headers):
         notes.append(
             {
-                "en": f"{grays:,} images are gray and the others coloured; all were read as RGB.",
+                "en": f"Gray images among coloured ones: {grays:,}; all were read as RGB.",
                 "zh": f"{grays:,} 张图像为灰度，其余为彩色；全部按 RGB 读取。",
             }
         )
@@ -318,7 +326,7 @@ def _notes(tree: _Tree, *, headers: list[Header], size: tuple[int, int], bad: in
     if moving:
         notes.append(
             {
-                "en": f"{moving:,} files hold several frames; the first frame was taken.",
+                "en": f"Files of several frames: {moving:,}; the first frame was taken.",
                 "zh": f"{moving:,} 个文件含多帧；只取第一帧。",
             }
         )

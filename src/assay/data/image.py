@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 PIXELS = 89_478_485  # more than this in one image is refused, as Pillow warns there
 BYTES = 256 * 2**20  # of one file
+DECODING = (  # what Pillow's decoders raise on damaged bytes
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    NotImplementedError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+)
 GRAY = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I")
 
 
@@ -121,15 +137,10 @@ def _flat(image: Image) -> Image:
     """Return the image without transparency, in eight bits a channel."""
     from PIL import Image as Images
 
-    if image.mode.startswith("I"):  # sixteen bits
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return Images.fromarray(
-            (wide // 257 if wide.max(initial=0) > 255 else wide).astype(np.uint8)
-        )
-    if image.mode == "F":
-        raise UnreadableError(
-            "floating-point pixels have no fixed range; save it with 8 or 16 bits"
-        )
+    if image.mode.startswith("I;16"):
+        return Images.fromarray((np.asarray(image).astype(np.uint16) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UnreadableError("pixels of 32 bits have no fixed range; save it with 8 or 16 bits")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         whole = image.convert("RGBA")
         white = Images.new("RGBA", whole.size, (255, 255, 255, 255))
@@ -154,14 +165,5 @@ def _opened(data: BinaryIO) -> Iterator[Image]:
         raise UnreadableError(f"not an image of {', '.join(FORMATS)}") from error
     except Images.DecompressionBombError as error:
         raise UnreadableError(f"more pixels than the limit of {PIXELS:,}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+    except DECODING as error:
         raise UnreadableError(f"truncated or corrupt: {shown(error, most=80)}") from error
-    except (
-        IndexError,
-        KeyError,
-        TypeError,
-        ArithmeticError,
-        MemoryError,
-        NotImplementedError,
-    ) as error:
-        raise UnreadableError(f"corrupt: {type(error).__name__}") from error

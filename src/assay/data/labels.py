@@ -78,7 +78,7 @@ def _refuse_missing(
     values: np.ndarray, numbers: np.ndarray | None, *, where: str, what: str
 ) -> None:
     if numbers is None:
-        lost = np.array([v is None or v != v for v in values.tolist()], bool)  # noqa: PLR0124
+        lost = np.array([v is None or v != v for v in values.tolist()], bool)
         word = "missing"
     else:
         lost = ~np.isfinite(numbers)

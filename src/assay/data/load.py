@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from assay.data.builtin import NAMES, builtin
 from assay.data.dataset import TASKS, Dataset, Task
@@ -88,7 +88,7 @@ def _task(task: str | None) -> Task | None:
             f"`task` must be one of {', '.join(TASKS)}. Received {shown(task)!r}."
             f"{nearest(task, TASKS)}"
         )
-    return cast("Task | None", task)
+    return task
 
 
 def _seed(seed: int) -> int:

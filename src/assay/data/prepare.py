@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -94,7 +95,8 @@ def open_prepared(folder: Path) -> Dataset:
     """
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        with np.load(folder / "split.npz", allow_pickle=False) as split:
+        with (folder / "split.npz").open("rb") as file:  # numpy leaves it open when it is damaged
+            split = np.load(file, allow_pickle=False)
             parts = {part: split[part] for part in PARTS}
         dataset = Dataset(
             folder=folder,
@@ -104,7 +106,7 @@ def open_prepared(folder: Path) -> Dataset:
             **parts,
             **_facts(meta),
         )
-    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
         raise DataError(
             f"The prepared data in {shown(folder)} cannot be opened: {shown(error)}; "
             "delete that folder and run again."

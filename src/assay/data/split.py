@@ -24,10 +24,12 @@ class Split:
     notes: tuple[Note, ...] = ()
 
 
-def groups_of(rows: Iterable[bytes | memoryview | np.ndarray]) -> np.ndarray:
+def groups_of(rows: Iterable[np.ndarray]) -> np.ndarray:
     """Return one number per row, equal where rows hold the same bytes."""
     seen: dict[bytes, int] = {}
-    numbers = [seen.setdefault(blake2b(row, digest_size=16).digest(), len(seen)) for row in rows]
+    numbers = [
+        seen.setdefault(blake2b(row.data, digest_size=16).digest(), len(seen)) for row in rows
+    ]
     return np.asarray(numbers, dtype=np.int64)
 
 
@@ -156,15 +158,15 @@ def _notes(groups: np.ndarray, leaked: int) -> tuple[Note, ...]:
     if copies:
         notes.append(
             {
-                "en": f"{copies:,} examples are exact copies of others; copies stay on one side.",
+                "en": f"Exact copies among the examples: {copies:,}; copies stay on one side.",
                 "zh": f"{copies:,} 个样本与其他样本完全相同；相同样本都放在划分的同一侧。",
             }
         )
     if leaked:
         notes.append(
             {
-                "en": f"{leaked:,} examples have a copy in a later part (validation or test); "
-                "they were left out.",
+                "en": "Left out, because a later part (validation or test) has a copy: "
+                f"{leaked:,}.",
                 "zh": f"{leaked:,} 个样本在后面的部分（验证或测试）中有副本；已剔除。",
             }
         )

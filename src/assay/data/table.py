@@ -59,9 +59,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         if not path.stat().st_size:
-            raise DataError(
-                f"{shown(path)} is empty (0 bytes); give a table with a header and rows."
-            )
+            raise DataError(f"{shown(path)} is empty (0 bytes); give a header and rows.")
         if path.stat().st_size > memory_limit():
             raise DataError(
                 f"{shown(path)} has {path.stat().st_size:,} bytes. A quarter of this machine's "
@@ -151,7 +149,7 @@ def _usable(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[Note, 
     if not left_out:
         return kept, ()
     note = {
-        "en": f"Columns left out, because they are constant, dates or free text: {listed(left_out)}.",
+        "en": f"Columns left out as constant, dates or free text: {listed(left_out)}.",
         "zh": f"以下列为常量、日期或自由文本，未使用：{listed(left_out)}。",
     }
     return kept, (note,)
@@ -185,10 +183,11 @@ def _refuse_nearly_numbers(column: pd.Series[Any], path: Path) -> None:
     present = column.dropna()
     wrong = pd.to_numeric(present, errors="coerce").isna()
     if len(present) and 0 < wrong.sum() <= (1 - NUMERIC) * len(present):
-        at = wrong.idxmax()
+        at = int(np.argmax(wrong.to_numpy()))
+        row = int(np.flatnonzero(column.notna())[at]) + 1
         raise DataError(
             f"Column {shown(column.name)!r} of {shown(path)} must hold numbers, as nearly all of "
-            f"it does. Row {int(str(at)) + 1} has {shown(present[at], most=40)!r}; correct it or "
+            f"it does. Row {row} has {shown(present.iloc[at], most=40)!r}; correct it or "
             "leave the cell empty."
         )
 
@@ -290,9 +289,7 @@ def _form(path: Path) -> _Form:
             f"not closed, or a cell is longer than {LARGEST_CELL:,} characters; correct it."
         ) from error
     if header is None:
-        raise DataError(
-            f"{shown(path)} holds only empty lines; give a table with a header and rows."
-        )
+        raise DataError(f"{shown(path)} holds only empty lines; give a header and rows.")
     decimal = "," if commas[True] else "."
     return _Form(delimiter=delimiter, decimal=decimal, header=tuple(header), rows=rows)
 
@@ -318,12 +315,12 @@ def _lines(path: Path) -> Iterator[str]:
                 line = _without_mark(path, line)
             if b"\0" in line:
                 raise DataError(
-                    f"{shown(path)} must be text. Line {number} holds a NUL byte; save the table as "
-                    "UTF-8."
+                    f"{shown(path)} must be text. Line {number} holds a NUL byte; save the table "
+                    "as UTF-8."
                 )
             if len(line) > LONGEST_LINE:
                 raise DataError(
-                    f"The lines of {shown(path)} may have {LONGEST_LINE:,} bytes. Line {number} has "
+                    f"A line of {shown(path)} may have {LONGEST_LINE:,} bytes. Line {number} has "
                     "more; check that it is a table."
                 )
             try:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 
 from assay.engine.spec import Event
 from assay.engine.warm import WarmProcess, last_line
-from assay.errors import BadArgumentError, TrialError
+from assay.errors import BadArgumentError, StoreError, TrialError
 
 OnEvent = Callable[[Event], None]
 
@@ -123,7 +123,10 @@ class Pool:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._forget_all()
         if self._warm is not None:
@@ -163,6 +166,7 @@ class Pool:
             at_once: Jobs at once, when other than `workers`; 1 keeps a measurement undisturbed.
 
         Raises:
+            StoreError: When a job cannot write its files; the others are killed.
             TrialError: When the warm process dies again and again.
         """
         queue = deque(_Waiting(job) for job in jobs)
@@ -222,9 +226,7 @@ class Pool:
             "memory": self._memory,
         }
         pipe = self._process.start(request)
-        self._running[self._number] = _Running(
-            self._number, waiting, pipe, log, kills_for_memory()
-        )
+        self._running[self._number] = _Running(self._number, waiting, pipe, log, kills_for_memory())
 
     def _listen(self, queue: deque[_Waiting], on_event: OnEvent) -> None:
         """Wait until something happens, and take it in."""
@@ -260,8 +262,9 @@ class Pool:
         return min(_LOOK_AROUND, max(0.02, self._deadline - time.monotonic()))
 
     def _signal_all(self, signal_number: int) -> None:
-        for number in self._running if self._warm is not None else ():
-            self._warm.signal(number, signal_number)
+        if self._warm is not None:
+            for number in self._running:
+                self._warm.signal(number, signal_number)
 
     def _hear(self, queue: deque[_Waiting]) -> None:
         """Take in what the warm process says."""
@@ -284,8 +287,9 @@ class Pool:
             running.ended = -signal.SIGKILL if running.ended is None else running.ended
         if self._deaths > 1 and not self.stopping:
             raise TrialError(
-                f"The worker process must stay alive. It {describe_end(code)} twice in a row"
-                f"{f' ({words})' if words else ''}; run the same command again to continue."
+                f"The worker process must stay alive. It has died twice in a row: "
+                f"{describe_end(code)}{f', {words}' if words else ''}; what was measured is kept, "
+                "run the same command again to continue."
             )
         lost = [r for r in self._running.values() if not self.stopping and not _heard(r)]
         for running in reversed(lost):
@@ -314,9 +318,9 @@ class Pool:
         if outcome is not None and "value" in outcome:
             self._deaths = 0
             return JobResult("done", outcome["value"])
-        if outcome is not None and "reason" in outcome:
+        if outcome is not None and "stopped" not in outcome:
             self._deaths = 0
-            return JobResult("failed", {}, outcome["reason"], outcome["detail"])
+            return _failure(outcome)
         if self.stopping:
             return JobResult("stopped")
         return self._death(running)
@@ -347,7 +351,7 @@ class Pool:
 
 
 class Inline:
-    """The same jobs in this process, one after another: for short ones, or where fork is unwanted."""
+    """The same jobs in this process, one after another: for short ones, or without fork."""
 
     def __init__(self) -> None:
         self.workers = 1
@@ -357,7 +361,10 @@ class Inline:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         """Nothing runs once a `run` has ended."""
 
@@ -473,4 +480,11 @@ def _inline_result(outcome: Mapping[str, Any]) -> JobResult:
         return JobResult("done", json.loads(json.dumps(outcome["value"])))
     if "stopped" in outcome:
         return JobResult("stopped")
+    return _failure(outcome)
+
+
+def _failure(outcome: Mapping[str, Any]) -> JobResult:
+    """Return a failed job's result; files that cannot be written fail the study, not the job."""
+    if "unwritable" in outcome:
+        raise StoreError(outcome["unwritable"])
     return JobResult("failed", {}, outcome["reason"], outcome["detail"])

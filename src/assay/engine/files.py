@@ -89,7 +89,7 @@ def unpack(content: bytes) -> tuple[dict[str, Tensor], Any]:
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
         return safetensors.torch.load(content), json.loads(header["__metadata__"]["assay"])
-    except (safetensors.SafetensorError, KeyError, TypeError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"not a file of tensors with facts: {error}") from error
 
 

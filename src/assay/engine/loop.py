@@ -150,7 +150,13 @@ class Loop:
         if not (math.isfinite(loss) and math.isfinite(score)):
             raise TrialError(f"diverged at step {progress.step}: the validation loss became {loss}")
         mean = torch.cat(self._losses).double().mean().item()
-        point = Point(progress.step, progress.train_seconds, mean, loss, score)
+        point = Point(
+            step=progress.step,
+            seconds=progress.train_seconds,
+            train_loss=mean,
+            val_loss=loss,
+            val_score=score,
+        )
         progress.curve.append(point)
         self._losses = []
         self._keep_if_best(point)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from assay.blocks.attention import SelfAttention
 from assay.engine import files
 from assay.engine.machine import processor, versions
 from assay.engine.randomness import seeded
@@ -30,7 +31,7 @@ _WORTH = 0.97  # of the plain way's time; whatever gains less is noise
 _HOPELESS = 1.3  # times the best so far, at the first look: not timed again
 _SMALL_STEP = 0.03  # seconds; networks above it get the longer time limit
 _LIMIT, _LONG_LIMIT = 0.8, 2.5  # seconds of tuning
-_LONG_STEP, _SHORTENED = 0.25, 0.1  # seconds: steps above the first are tuned on fewer examples
+_SHORTENED = 0.15  # seconds of one step: what takes longer is tuned on fewer examples
 _LEAST_BATCH = 8
 _LEAST_TIMING = 2e-3  # seconds; faster steps are timed several at a time
 _ROUNDS = 9
@@ -146,18 +147,22 @@ class _Tuning:
         self.seen: dict[str, float] = {}  # what was timed, for those who read the cache
 
     def fastest(self, ways: list[Plan]) -> Plan:
-        began = time.monotonic()
-        batch = self.recipe.batch_size
-        plain = self._contender(ways[0], batch)
+        batch = min(_LEAST_BATCH, self.recipe.batch_size)
+        chosen = plain = self._contender(ways[0], batch)
         if len(ways) > 1:
-            if plain.best > _LONG_STEP:
-                batch = max(_LEAST_BATCH, round(batch * _SHORTENED / plain.best))
-                plain = self._contender(ways[0], batch)
+            batch = self._tuning_batch(plain)
+            plain = self._contender(ways[0], batch)
             limit = _LIMIT if plain.best < _SMALL_STEP else _LONG_LIMIT
-            chosen = self._contest(plain, ways[1:], batch, deadline=began + limit)
-        else:
-            chosen = plain
+            chosen = self._contest(plain, ways[1:], batch, deadline=time.monotonic() + limit)
         return replace(chosen.plan, step_seconds=self._steady(chosen, batch))
+
+    def _tuning_batch(self, few: _Contender) -> int:
+        """The recipe's batch size, or as many examples as a short step takes."""
+        example = few.best / min(_LEAST_BATCH, self.recipe.batch_size)
+        return max(
+            min(_LEAST_BATCH, self.recipe.batch_size),
+            min(self.recipe.batch_size, round(_SHORTENED / example)),
+        )
 
     def _contest(
         self, plain: _Contender, ways: list[Plan], batch: int, *, deadline: float
@@ -273,18 +278,17 @@ def _fp32_layers(model: nn.Module, precision: str) -> Iterator[tuple[str, ...]]:
 
 def _has_choice_of_attention(module: nn.Module) -> bool:
     """Our own `SelfAttention`, and timm's, whose switch is called `fused_attn`."""
-    return getattr(module, "kernel", None) in ("fused", "matmul") or isinstance(
-        getattr(module, "fused_attn", None), bool
-    )
+    ours = isinstance(module, SelfAttention)
+    return ours or isinstance(getattr(module, "fused_attn", None), bool)
 
 
 def _set_attention(module: Any, form: str) -> None:
     if not _has_choice_of_attention(module):
         return
-    if hasattr(module, "fused_attn"):
-        module.fused_attn = form == "fused"
-    else:
+    if isinstance(module, SelfAttention):
         module.kernel = form
+    else:
+        module.fused_attn = form == "fused"
 
 
 def _depthwise(module: nn.Module) -> bool:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,22 +65,17 @@ class WarmProcess:
         ours, theirs = os.pipe()
         os.set_blocking(ours, False)
         data = json.dumps({"do": "start", **request}).encode() + b"\n"
-        try:
+        with suppress(ConnectionError):  # it has died, which `hear` tells
             sent = socket.send_fds(self._control, [data], [theirs])
             self._control.sendall(data[sent:])
-        except ConnectionError:
-            pass  # it has died, which `hear` tells
-        finally:
-            os.close(theirs)
+        os.close(theirs)
         return ours
 
     def signal(self, number: int, signal_number: int) -> None:
         """Send a signal to the child of a job, if it still runs."""
         request = {"do": "signal", "number": number, "signal": int(signal_number)}
-        try:
+        with suppress(ConnectionError):  # it has died, and its children with it
             self._control.sendall(json.dumps(request).encode() + b"\n")
-        except ConnectionError:
-            pass  # it has died, and its children with it
 
     def hear(self) -> list[dict[str, Any]] | None:
         """Return the messages that have come, or None when the process is gone."""

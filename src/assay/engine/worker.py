@@ -19,6 +19,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +27,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from assay.engine.spec import Candidate, Event, Plan, Recipe, record_from_json, spec_from_json
-from assay.errors import AssayError, BadArgumentError, Interrupted
+from assay.errors import AssayError, BadArgumentError, Interrupted, StoreError
 
 Emit = Callable[[Event], None]
 Stopped = Callable[[], bool]
@@ -93,7 +94,17 @@ def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Map
     )
 
 
+def handle_macs(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Count what one example costs, for a budget of operations."""
+    from assay.engine.measure import count_macs
+    from assay.models.foreign import build_any
+
+    name, inputs = payload["candidate"]["name"], tuple(payload["inputs"])
+    return {"macs": count_macs(build_any(name, inputs, payload["outputs"]), inputs)}
+
+
 HANDLERS: dict[str, Handler] = {
+    "macs": handle_macs,
     "plan": handle_plan,
     "trial": handle_trial,
     "measure": handle_measure,
@@ -108,7 +119,7 @@ def candidate_from_json(facts: Mapping[str, Any]) -> Candidate:
 def attempt(
     handlers: Mapping[str, Handler], job: Mapping[str, Any], emit: Emit, stop: Stopped
 ) -> dict[str, Any]:
-    """Do one job and return its outcome: `value`, or `reason` and `detail`, or `stopped`."""
+    """Do one job and return its outcome: `value`, `reason`, `stopped` or `unwritable`."""
     try:
         if job["kind"] not in handlers:
             raise BadArgumentError(
@@ -118,6 +129,8 @@ def attempt(
         return {"value": handlers[job["kind"]](job["payload"], emit, stop)}
     except (Interrupted, KeyboardInterrupt):
         return {"stopped": True}
+    except StoreError as error:  # a full disk is no fault of the candidate
+        return {"unwritable": str(error)}
     except Exception as error:  # noqa: BLE001 - one candidate's failure must not end the study
         return {"reason": _reason(error), "detail": traceback.format_exc()}
 
@@ -155,7 +168,7 @@ class _Server:
     def serve(self) -> None:
         """Work until the other side closes the socket or is gone."""
         for end in (self._deaths, self._deaths_end):
-            end.setblocking(False)
+            os.set_blocking(end.fileno(), False)  # noqa: FBT003 - positional only
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self._deaths_end.fileno(), warn_on_full_buffer=False)
         self._tell({"ready": os.getpid()})
@@ -296,17 +309,23 @@ def _warm_up(preload: Sequence[str]) -> None:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    for name in (*_USED_BY_JOBS, *preload):
+    for name in _USED_BY_JOBS:
         import_module(name)
+    for name in preload:
+        with suppress(Exception):  # a broken library is its own candidate's failure, not ours
+            import_module(name)
     model = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Flatten(), torch.nn.Linear(72, 2)
+        torch.nn.Conv2d(1, 2, 3),
+        torch.nn.BatchNorm2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(72, 2),
     )
     kinds = (torch.optim.SGD, torch.optim.AdamW)
     optimizers = [kind(model.parameters(), lr=0.1, fused=True) for kind in kinds]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = model(torch.zeros(2, 1, 8, 8))
         loss = torch.nn.functional.cross_entropy(scores, torch.zeros(2, dtype=torch.int64))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     for optimizer in optimizers:
         optimizer.step()
 

@@ -11,20 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.engine.spec import Plan, Recipe
+from assay.learners.optimization import Optimization
 
-_WARMUP_FLOOR = 1e-8  # keeps a schedule without warm-up from dividing by zero
-
-
-def one_cycle(step: int, *, steps: int, warmup: float) -> float:
-    """Return the fraction of the peak learning rate at `step`: up in a line, down in a line.
-
-    Args:
-        step: From 0; the last one is `steps - 1`.
-        steps: Of the whole run.
-        warmup: Fraction of all steps before the peak, in [0, 1).
-    """
-    rise = max(warmup * steps, _WARMUP_FLOOR)
-    return min((step + 1) / rise, (steps - step) / max(steps - rise, 1.0), 1.0)
+_MODEL, _OPTIMIZER = "model.", "optimizer."
 
 
 class Supervised:
@@ -50,27 +39,17 @@ class Supervised:
         target: tuple[float, float] | None = None,
     ) -> None:
         self.model = model.train()
-        self.recipe = recipe
-        self.steps = steps
         self.target = target
-        self.taken = 0
+        self.optimization = Optimization(model, recipe=recipe, steps=steps)
+        self._smoothing = recipe.label_smoothing
         self._bf16 = plan.precision == "bf16"
         self._channels_last = plan.memory_format == "channels_last"
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = _optimizer(model, recipe)
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """Learn from one batch and return its loss, detached."""
-        rate = self.recipe.lr * one_cycle(self.taken, steps=self.steps, warmup=self.recipe.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = self._loss(self._forward(x), y, smoothing=self.recipe.label_smoothing)
+        loss = self._loss(self._forward(x), y, smoothing=self._smoothing)
         loss.backward()
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip, foreach=True)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.taken += 1
+        self.optimization.step()
         return loss.detach()
 
     def evaluate(self, batches: Iterable[Tensor], y: Tensor) -> tuple[float, float]:
@@ -91,25 +70,14 @@ class Supervised:
 
     def state(self) -> dict[str, Tensor]:
         """Return model and optimizer tensors and the step count."""
-        tensors = {f"model.{name}": tensor for name, tensor in self.weights().items()}
-        for index, parameter in enumerate(self._parameters):
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimizer.{index}.{key}"] = value
-        return {**tensors, "taken": torch.tensor(self.taken)}
+        model = {_MODEL + name: tensor for name, tensor in self.weights().items()}
+        optimizer = {_OPTIMIZER + k: tensor for k, tensor in self.optimization.state().items()}
+        return {**model, **optimizer}
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Continue from what `state` returned."""
-        model, optimizer = "model.", "optimizer."
-        self.load_weights(
-            {k.removeprefix(model): v for k, v in tensors.items() if k.startswith(model)}
-        )
-        self.optimizer.state.clear()
-        for name in (k for k in tensors if k.startswith(optimizer)):
-            index, key = name.removeprefix(optimizer).split(".", 1)
-            parameter = self._parameters[int(index)]
-            self.optimizer.state[parameter][key] = _laid_out_like(parameter, tensors[name])
-        self.taken = int(tensors["taken"])
+        self.load_weights(_under(_MODEL, tensors))
+        self.optimization.load_state(_under(_OPTIMIZER, tensors))
 
     def weights(self) -> dict[str, Tensor]:
         """Return the model's state dict, live."""
@@ -147,35 +115,8 @@ class Supervised:
             self.model.train()
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    exempt = _never_decayed(model)
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    decayed = [p for n, p in trained if p.ndim > 1 and n not in exempt]
-    plain = [p for n, p in trained if p.ndim <= 1 or n in exempt]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        nesterov = recipe.momentum > 0
-        return torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
-
-
-def _never_decayed(model: nn.Module) -> set[str]:
-    """Names that the model itself exempts, as timm's networks do for embeddings."""
-    ask = getattr(model, "no_weight_decay", None)
-    return set(ask()) if callable(ask) else set()
-
-
-def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    """A copy of `value` with the strides of `parameter`, which the fused optimizers rely on."""
-    if value.shape != parameter.shape:
-        return value.clone()
-    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _r2(predicted: Tensor, truth: Tensor) -> float:

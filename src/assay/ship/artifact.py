@@ -28,6 +28,7 @@ from assay.errors import BadArgumentError, DataError, MissingPathError, StoreErr
 FORMAT = 1
 FACTS = "artifact.json"
 WEIGHTS = "model.safetensors"
+LARGEST_INPUT = 2**28  # values of one example
 LARGEST_FACTS = 64 * 2**20  # bytes; a header of more than that is no description of a model
 
 
@@ -256,8 +257,8 @@ def _exchanged(folder: Path) -> Iterator[Path]:
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"The artifact has to be written to {shown(folder)}. The system says: {error.strerror or error}; "
-        "free space or name a folder that can be written."
+        f"The artifact has to be written to {shown(folder)}. The system says: "
+        f"{error.strerror or error}; free space or name a folder that can be written."
     )
 
 
@@ -271,22 +272,26 @@ def _sync(path: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise MissingPathError(f"An artifact is a folder with {FACTS}. There is no file {shown(path)}.")
+        raise MissingPathError(
+            f"An artifact is a folder with {FACTS}. There is no file {shown(path)}."
+        )
     size = path.stat().st_size
     if size > LARGEST_FACTS:
         raise DataError(
-            f"{shown(path)} may have {LARGEST_FACTS:,} bytes. It has {size:,}; this is no artifact of "
-            "assay's, save it anew."
+            f"{shown(path)} may have {LARGEST_FACTS:,} bytes. It has {size:,}; this is "
+            "no artifact of assay's, save it anew."
         )
     try:
         told = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{shown(path)} has to be JSON. It is damaged ({_reason(error)}); copy the artifact again."
+            f"{shown(path)} has to be JSON. It is damaged ({_reason(error)}); "
+            "copy the artifact again."
         ) from error
     except OSError as error:
         raise StoreError(
-            f"{shown(path)} has to be readable. The system says: {error.strerror}; check its permissions."
+            f"{shown(path)} has to be readable. The system says: {error.strerror}; "
+            "check its permissions."
         ) from error
     if not isinstance(told, dict):
         raise DataError(
@@ -314,6 +319,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**40
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and 1 <= len(value) <= 3 and all(map(_is_count, value))
 
@@ -324,9 +333,7 @@ def _is_texts(value: Any) -> bool:
 
 def _is_scale(value: Any) -> bool:
     return value == {} or (
-        _is_object(value)
-        and set(value) == {"mean", "std"}
-        and all(isinstance(v, int | float) and math.isfinite(v) for v in value.values())
+        _is_object(value) and set(value) == {"mean", "std"} and all(map(_is_number, value.values()))
     )
 
 
@@ -355,15 +362,59 @@ def _consistent(artifact: Artifact) -> Artifact:
     regression = artifact.task == "tabular-regression"
     told, needed = len(artifact.classes), 0 if regression else artifact.outputs
     if told != needed or regression != bool(artifact.target):
-        raise DataError(
-            f"{shown(artifact.folder / FACTS)} contradicts itself: {artifact.task} with "
+        raise _contradiction(
+            artifact,
             f"{artifact.outputs} outputs, {told} classes and "
-            f"{'a' if artifact.target else 'no'} target scale; save the artifact anew."
+            f"{'a' if artifact.target else 'no'} target scale",
         )
-    sides = {"image": 3, "sequence": 2, "tabular": 1}[artifact.task.split("-")[0]]
-    if len(artifact.inputs) != sides:
-        raise DataError(
-            f"{shown(artifact.folder / FACTS)} contradicts itself: {artifact.task} with inputs of shape "
-            f"{artifact.inputs}; save the artifact anew."
+    if math.prod(artifact.inputs) > LARGEST_INPUT or not _prepares(artifact):
+        raise _contradiction(
+            artifact, f"inputs of shape {artifact.inputs} and another preprocessing"
         )
     return artifact
+
+
+def _contradiction(artifact: Artifact, what: str) -> DataError:
+    return DataError(
+        f"{shown(artifact.folder / FACTS)} contradicts itself: {artifact.task} with {what}; "
+        "save the artifact anew."
+    )
+
+
+def _prepares(artifact: Artifact) -> bool:
+    """Return whether the preprocessing makes examples of the shape that the network reads."""
+    facts, kind = artifact.preprocessing, artifact.task.split("-")[0]
+    if kind == "tabular":
+        columns = facts.get("columns")
+        whole = facts.get("kind") == "table" and isinstance(columns, list)
+        return whole and artifact.inputs == (sum(map(_width, columns)),)
+    if facts.get("kind") != kind or not (_is_numbers(facts, "mean") and _is_numbers(facts, "std")):
+        return False
+    width = len(facts["mean"])
+    if len(facts["std"]) != width or not all(facts["std"]):
+        return False
+    if kind == "sequence":
+        return artifact.inputs == (facts.get("steps"), width)
+    channels = {"L": 1, "RGB": 3}.get(str(facts.get("mode")))
+    ranged = "range" not in facts or (_is_numbers(facts, "range") and len(facts["range"]) == 2)
+    size = facts.get("size")
+    return ranged and isinstance(size, list) and artifact.inputs == (channels, *size)
+
+
+def _is_numbers(facts: Mapping[str, Any], key: str) -> bool:
+    values = facts.get(key)
+    return isinstance(values, list) and all(map(_is_number, values))
+
+
+def _width(column: Any) -> int:
+    """Return how many inputs a column of a table becomes; a huge number if it is no column."""
+    if not isinstance(column, dict) or not isinstance(column.get("name"), str):
+        return LARGEST_INPUT
+    if column.get("kind") == "numeric":
+        scaled = _is_number(column.get("mean")) and _is_number(column.get("std")) and column["std"]
+        return 1 + (column.get("missing") is True) if scaled else LARGEST_INPUT
+    values = column.get("values")
+    if column.get("kind") != "categorical" or not isinstance(values, list):
+        return LARGEST_INPUT
+    whole = all(value is None or isinstance(value, str) for value in values)
+    return len(values) + (column.get("other") is True) if whole else LARGEST_INPUT

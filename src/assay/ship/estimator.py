@@ -97,7 +97,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     ) -> TrialSpec:
         steps = budget.steps(
             train_size=len(dataset.train),
-            batch_size=candidate.recipe.batch_size,
+            batch_size=min(candidate.recipe.batch_size, len(dataset.train)),
             step_seconds=plan.step_seconds,
             macs=0,
         )
@@ -171,7 +171,8 @@ class AssayClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        chosen = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[chosen]
 
 
 class AssayRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
@@ -197,7 +198,8 @@ class AssayRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return one value per row."""
-        return self.predictor_.predict(self._checked(X)).astype(np.float64)
+        X = self._checked(X)  # noqa: N806
+        return self.predictor_.predict(X).astype(np.float64)
 
 
 @contextmanager
@@ -216,12 +218,10 @@ def _files(where: str | Path | None) -> Iterator[tuple[Path, Store | None]]:
 def _planned(
     models: Sequence[str], dataset: Dataset, budget: Budget
 ) -> list[tuple[Candidate, Plan]]:
-    from assay.compare.candidates import candidate
+    from assay.compare.candidates import resolve
 
     names = [models] if isinstance(models, str) else list(models)
-    if not names:
-        raise BadArgumentError("`models` must name at least one candidate. Received none.")
-    found = [candidate(name, dataset.inputs, dataset.task) for name in names]
+    found = resolve(names, None, task=dataset.task, inputs=dataset.inputs)
     if budget.unit in ("steps", "epochs"):  # a plan of the clock would change the model
         return [(each, Plan()) for each in found]
     return [(each, _timed(each, dataset)) for each in found]

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay.data.arrays import open_npz
-from assay.data.names import shown
+from assay.data.encode import encode_arrays
+from assay.data.names import listed, shown
+from assay.data.table import read_table
 from assay.errors import BadArgumentError, DataError, MissingPathError
 
 if TYPE_CHECKING:
     from assay.ship.predictor import Predictor
 
 TABLES = (".csv", ".tsv", ".parquet")
+ARRAYS = ".npz"
 AT_ONCE = 256  # images decoded and scored together
 
 
@@ -80,14 +83,71 @@ def _answer(predictor: Predictor, name: str, score: np.ndarray, top: int) -> Ans
 def _encoded(
     predictor: Predictor, paths: Sequence[Path]
 ) -> Iterator[tuple[Sequence[str], np.ndarray]]:
-    """Yield examples with their names, a piece at a time."""
-    arrays = [path for path in paths if path.suffix.lower() == ".npz"]
-    if arrays:
-        yield from _mixed(predictor, paths)
-    elif predictor.artifact.preprocessing["kind"] == "image":
-        yield from _images(predictor, paths)
-    else:
-        yield from _mixed(predictor, paths)
+    """Yield examples with their names, a piece at a time, in the order given."""
+    for whole, group in groupby(paths, key=_holds_many):
+        if whole:
+            for path in group:
+                yield _table_or_arrays(predictor, path)
+        else:
+            yield from _images(predictor, group)
+
+
+def _holds_many(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in (*TABLES, ARRAYS)
+
+
+def _images(
+    predictor: Predictor, paths: Iterable[Path]
+) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    files = (file for path in paths for file in _below(path))
+    while piece := list(islice(files, AT_ONCE)):
+        if predictor.artifact.preprocessing["kind"] != "image":
+            raise BadArgumentError(
+                f"This model reads {', '.join((*TABLES, ARRAYS))} files, not images. "
+                f"Received {shown(piece[0])!r}; give the rows in such a file."
+            )
+        yield [str(file) for file in piece], predictor.encode(piece)
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """Yield the file, or every file below the folder in the order of names."""
+    if not path.is_dir():
+        yield path
+        return
+    empty = True
+    for here, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            empty = False
+            yield Path(here, name)
+    if empty:
+        raise DataError(f"The folder {shown(path)!r} holds no files; put images into it.")
+
+
+def _table_or_arrays(predictor: Predictor, path: Path) -> tuple[Sequence[str], np.ndarray]:
+    if path.suffix.lower() == ARRAYS:
+        encoded = encode_arrays(_only_x(path), predictor.artifact.preprocessing)
+        return [f"{path} example {at}" for at in range(len(encoded))], encoded
+    if predictor.artifact.preprocessing["kind"] != "table":
+        raise BadArgumentError(
+            f"This model reads {predictor.artifact.preprocessing['kind']}s. "
+            f"Received the table {shown(path)!r}; give images or a .npz with x."
+        )
+    encoded = predictor.encode(read_table(path))
+    return [f"{path} row {at + 1}" for at in range(len(encoded))], encoded
+
+
+def _only_x(path: Path) -> np.ndarray:
+    """Return the array to predict: x, or the only one there is."""
+    arrays = open_npz(path)
+    if "x" in arrays:
+        return arrays["x"]
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    raise DataError(
+        f"A .npz to predict must hold x. {shown(path)} holds {listed(sorted(arrays))}; "
+        "rename the array."
+    )
 
 
 def _require(path: Path) -> None:

@@ -125,7 +125,7 @@ def _save(store: Store, study: StudyEntry, name: str, folder: Path) -> None:
         folder,
         weights=store.trial_folder(best.hash) / "weights.safetensors",
         candidate=spec_from_json(best.spec).candidate,
-        dataset=open_prepared(_prepared(study)),
+        dataset=open_prepared(_prepared(store, study)),
         facts=trial_facts(best),
     )
 
@@ -143,11 +143,13 @@ def trial_facts(record: TrialRecord) -> dict[str, Any]:
     return {key: facts[key] for key in kept} | {"plan": dict(plan)}
 
 
-def _prepared(study: StudyEntry) -> Path:
-    where = study.data.get("folder")
-    if not isinstance(where, str) or not Path(where).is_dir():
-        raise DataError(
-            f"A candidate's model is put together with the prepared data of its run. That of run "
-            f"{study.id} is not at {shown(where)}; run the same `assay compare` again."
-        )
-    return Path(where)
+def _prepared(store: Store, study: StudyEntry) -> Path:
+    """Return the folder of the run's prepared data, also where the store was moved as a whole."""
+    told = Path(str(study.data.get("folder", "")))
+    for folder in (told, store.files / "data" / told.name):
+        if told.name and folder.is_dir():
+            return folder
+    raise DataError(
+        "A candidate's model is put together with the prepared data of its run. That of run "
+        f"{study.id} is not at {shown(told)}; run the same `assay compare` again."
+    )

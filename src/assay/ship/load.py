@@ -90,15 +90,15 @@ def put_weights(model: nn.Module, tensors: dict[str, Tensor], artifact: Artifact
     ]
     if any(faults):
         raise DataError(
-            f"{shown(artifact.weights)} has to hold the weights of {artifact.name}. They do not fit: "
-            f"{'; '.join(filter(None, faults))}. Use the code and the version it was trained with "
-            f"(assay {artifact.assay})."
+            f"{shown(artifact.weights)} has to hold the weights of {shown(artifact.name)}. They do "
+            f"not fit: {'; '.join(filter(None, faults))}. Use the code and the version it was "
+            f"trained with (assay {shown(artifact.assay)})."
         )
     broken = sorted(k for k, t in tensors.items() if t.is_floating_point() and not _finite(t))
     if broken:
         raise DataError(
-            f"{shown(artifact.weights)} has to hold finite numbers. {_listed('NaN or infinite', broken)}; "
-            "train this candidate again."
+            f"{shown(artifact.weights)} has to hold finite numbers. "
+            f"{_listed('NaN or infinite', broken)}; train this candidate again."
         )
     model.load_state_dict(tensors)
     model.eval().requires_grad_(requires_grad=False)

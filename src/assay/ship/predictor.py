@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -110,9 +110,9 @@ class Predictor:
     def _encode_images(self, inputs: Any) -> np.ndarray:
         preprocessing = self.artifact.preprocessing
         if _is_picture(inputs):
-            return encode_images([inputs], preprocessing)
-        if isinstance(inputs, Sequence) and all(map(_is_picture, inputs)):
-            return encode_images(inputs, preprocessing)
+            return encode_images([_upright(inputs)], preprocessing)
+        if isinstance(inputs, list | tuple) and all(map(_is_picture, inputs)):
+            return encode_images([_upright(each) for each in inputs], preprocessing)
         array = self._array(inputs)
         channels_last = (*preprocessing["size"], 1)
         alone = array.ndim == 3 and (preprocessing["mode"] == "RGB" or array.shape == channels_last)
@@ -139,7 +139,8 @@ class Predictor:
             array = np.asarray(inputs)
         except (ValueError, TypeError) as error:  # lists of unequal lengths, other objects
             raise self._unfit(inputs) from error
-        if array.dtype.kind not in "iufbO":
+        mixed = self.artifact.preprocessing["kind"] == "table"
+        if array.dtype.kind not in ("iufbO" if mixed else "iufb"):
             raise self._unfit(inputs)
         return array
 
@@ -170,6 +171,15 @@ def _is_picture(value: Any) -> bool:
     """Return whether `value` is a path or a PIL image, without importing PIL."""
     pillow = any(kind.__module__.startswith("PIL.") for kind in type(value).__mro__)
     return isinstance(value, str | Path) or pillow
+
+
+def _upright(picture: Any) -> Any:
+    """Return a PIL image turned the way its camera says, as files are; paths stay as they are."""
+    if isinstance(picture, str | Path):
+        return picture
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(picture)
 
 
 def _is_list_of_rows(value: Any) -> bool:

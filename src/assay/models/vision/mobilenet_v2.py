@@ -11,6 +11,7 @@ from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
 from assay.blocks.residual import Residual
 
+BRANCH_SCALE = 0.2  # of a residual branch at the start: seventeen blocks learn as few would
 # expansion, channels, blocks, stride of the first block
 TABLE_2 = (
     (1, 16, 1, 1),
@@ -37,6 +38,7 @@ def inverted(in_channels: int, out_channels: int, stride: int, expansion: int) -
     if expansion != 1:
         layers.insert(0, ConvNormAct(in_channels, width, 1, act=nn.ReLU6))
     if stride == 1 and in_channels == out_channels:
+        nn.init.constant_(layers[-1].norm.weight, BRANCH_SCALE)
         return Residual(*layers)
     return nn.Sequential(*layers)
 

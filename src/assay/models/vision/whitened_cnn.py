@@ -14,7 +14,9 @@ MOST_PATCHES = 250_000  # enough for a matrix of at most 48 x 48, in 50 MB
 
 
 class Whitening(nn.Module):
-    """A fixed convolution whose responses to the training patches are independent, of variance 1.
+    """A fixed convolution whose responses to the training patches are uncorrelated.
+
+    Strong directions come out with variance 1, those of under a hundredth of the strongest weaker.
 
     Each principal direction of the patches is used twice, with both signs, so that the ReLU after
     it loses nothing.

@@ -1,0 +1,174 @@
+"""`assay compare DATA`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from assay.compare.recommend import PREFERENCES
+from assay.compare.request import LANGUAGES, PRECISIONS, Request
+from assay.errors import Interrupted
+
+if TYPE_CHECKING:
+    from assay.compare.result import StudyResult
+    from assay.compare.study import Study
+    from assay.data.dataset import Dataset
+    from assay.engine.spec import Candidate
+
+SUMMARY = "train candidates on your data and say which differences are real"
+_DEFAULT = {f.name: f.default for f in fields(Request)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; their defaults are those of `Request`."""
+    add = parser.add_argument
+    add("data", metavar="DATA", help="digits, fashion-mnist, a folder, .csv, .parquet or .npz")
+    add(
+        "--models",
+        type=_names,
+        metavar="A,B",
+        help="canon names, timm:NAME, torchvision:NAME, file.py:Class",
+    )
+    add("--family", metavar="NAME", help="only this family of the proposed candidates, such as cnn")
+    add("--seeds", type=int, metavar="N", help="trials of each candidate (default: %(default)s)")
+    add(
+        "--budget",
+        metavar="B",
+        help="of each trial: 30s, 2000steps, 20epochs, 1e13flops (default: %(default)s)",
+    )
+    add("--task", help="when the data are not what they look like")
+    add("--target", metavar="COLUMN", help="what to predict, for tables")
+    add(
+        "--prefer",
+        choices=tuple(PREFERENCES),
+        help="recommend the cheapest by this (default: %(default)s)",
+    )
+    add(
+        "--require",
+        action="append",
+        metavar="TEXT",
+        help='such as "latency<5ms" or "params<1e6"; repeatable',
+    )
+    add(
+        "--store",
+        metavar="WHERE",
+        help="folder or URL of the records (default: assay-runs/ beside the data)",
+    )
+    add("--precision", choices=PRECISIONS, help="of training (default: %(default)s)")
+    add(
+        "--no-autotune",
+        dest="autotune",
+        action="store_false",
+        help="do not look for the fastest way to compute",
+    )
+    add("--workers", type=int, metavar="N", help="trials at once (default: one for each core)")
+    add("--data-dir", metavar="FOLDER", help="where fashion-mnist's files are")
+    add("--skip-bad", action="store_true", help="leave unreadable images out instead of stopping")
+    add(
+        "--split-seed",
+        type=int,
+        metavar="N",
+        help="of the division of the data (default: %(default)s)",
+    )
+    add(
+        "--patience",
+        type=_patience,
+        metavar="N",
+        help="evaluations without improvement before a trial stops, or none (default: %(default)s)",
+    )
+    add(
+        "--evaluations",
+        type=int,
+        metavar="N",
+        help="of each trial on the validation part (default: %(default)s)",
+    )
+    add("--lang", choices=LANGUAGES, help="of the report (default: %(default)s)")
+    add("--json", action="store_true", help="for programs: the result as JSON")
+    shown = {k: v for k, v in _DEFAULT.items() if k not in ("data", "require")}
+    parser.set_defaults(**shown)
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """Compare."""
+    from assay.compare.study import Study
+
+    return show(Study.of(request_of(args)), as_json=args.json)
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """Return what the parsed words ask for."""
+    facts = {name: getattr(args, name) for name in _DEFAULT}
+    return Request(**{**facts, "require": tuple(facts["require"] or ())})
+
+
+def show(study: Study, *, as_json: bool) -> int | None:
+    """Run a study with a live display, then print what it found; 1 when no candidate finished."""
+    lang = study.request.lang
+    try:
+        result = study.run() if as_json else _with_progress(study, lang)
+    except KeyboardInterrupt as error:
+        raise Interrupted("Stopped before any training; run the same command again.") from error
+    if as_json:
+        from assay.report.codec import result_to_json
+
+        print(json.dumps(result_to_json(result), ensure_ascii=False, indent=2))
+    else:
+        _print(result, study)
+    return None if any(c.score for c in result.candidates) else 1
+
+
+def _with_progress(study: Study, lang: str) -> StudyResult:
+    from rich.console import Console
+
+    from assay.report.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console, lang) as progress:
+
+        def begin(dataset: Dataset, candidates: list[Candidate]) -> None:
+            from assay.data.describe import describe
+
+            console.print(describe(dataset, lang), markup=False, highlight=False)
+
+        return study.run(on_event=progress, on_data=begin)
+
+
+def _print(result: StudyResult, study: Study) -> None:
+    from rich.console import Console
+
+    from assay.report.terminal import print_result
+
+    print_result(Console(), result, study.request.lang)
+    for line in _next_commands(result, study):
+        print(line)
+
+
+def _next_commands(result: StudyResult, study: Study) -> list[str]:
+    from assay.store.place import default_store
+
+    asked = study.request
+    where = study.folder.parents[1]
+    store = [] if where == default_store().absolute() else ["--store", asked.store or str(where)]
+    return [
+        "",
+        *(
+            [shlex.join(["assay", "predict", result.id, "FILE", *store])]
+            if result.recommendation.candidate
+            else []
+        ),
+        shlex.join(
+            ["assay", "report", result.id, "--lang", "zh" if asked.lang == "en" else "en", *store]
+        ),
+        shlex.join(["assay", "runs", "show", result.id, *store]),
+    ]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _patience(text: str) -> int | None:
+    return None if text == "none" else int(text)

@@ -1,0 +1,268 @@
+"""The work of a study: plans, then trials, then measurements, through an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from assay.compare.request import Request
+from assay.data.dataset import Dataset
+from assay.engine.executor import Inline, Job, JobResult, Pool
+from assay.engine.machine import cores, processor, versions
+from assay.engine.signals import Stop, stop_on_signals
+from assay.engine.spec import (
+    Candidate,
+    Event,
+    Measurement,
+    Plan,
+    TrialRecord,
+    TrialSpec,
+    record_from_json,
+)
+from assay.errors import TrialError, UnknownNameError
+from assay.models.foreign import origin
+from assay.store.store import Store
+
+Executor = Pool | Inline
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What is to be trained, and what could not even be planned."""
+
+    specs: tuple[TrialSpec, ...]  # in the order they run
+    failures: dict[str, str]  # candidate: reason
+
+
+class Campaign:
+    """Runs what is not on record yet. The executor starts with the first job and not before.
+
+    Args:
+        request: What was asked.
+        dataset: Prepared.
+        store: Where records go.
+        on_event: Told of everything that happens.
+    """
+
+    def __init__(self, request: Request, dataset: Dataset, store: Store, on_event: OnEvent) -> None:
+        self.request, self.dataset, self.store, self.on_event = request, dataset, store, on_event
+        self._executor: Executor | None = None
+        self._modules: tuple[str, ...] = ()
+        self._stop = Stop()
+        self._hint = ""
+
+    @contextmanager
+    def running(self, hint: str) -> Iterator[None]:
+        """Give jobs somewhere to run; a signal stops them, kept for another day.
+
+        Args:
+            hint: How to continue, the end of the sentence that reports the stop.
+        """
+        self._hint = hint
+        with stop_on_signals(self._pass_on) as self._stop:
+            try:
+                yield
+            finally:
+                self._close()
+
+    def plan(self, candidates: Sequence[Candidate]) -> Planned:
+        """Choose how each candidate is computed and how many steps the budget buys it.
+
+        Raises:
+            UnknownNameError: A library has no network of a candidate's name.
+        """
+        self._preload(candidates)
+        plans: dict[str, Plan] = {}
+        failures: dict[str, str] = {}
+        macs = self._count(candidates) if self.request.limit.unit == "flops" else {}
+        jobs = [Job("plan", c.name, self._plan_payload(c)) for c in candidates]
+        for job, result in self._run(jobs):
+            if result.status == "done":
+                plans[job.key] = _plan(result.value)
+                self._tell("plan", job.key, text=_in_words(plans[job.key]))
+            else:
+                _refuse_unknown(result.reason)
+                failures[job.key] = result.reason
+                self._tell("fail", job.key, text=result.reason)
+        planned = [(c, plans[c.name], macs.get(c.name, 0)) for c in candidates if c.name in plans]
+        return self._in_order(planned, failures)
+
+    def train(self, specs: Sequence[TrialSpec]) -> dict[str, TrialRecord]:
+        """Run the trials that have no record, and return the records made."""
+        self._preload([spec.candidate for spec in specs])
+        waiting = {spec.hash: spec for spec in specs}
+        jobs = [Job("trial", spec.hash, self._trial_payload(spec)) for spec in specs]
+        made = {}
+        for job, result in self._run(jobs):
+            record = _record(waiting[job.key], result)
+            if result.status == "failed":  # otherwise the trial itself has told
+                self._tell("fail", record.candidate, seed=record.seed, text=record.reason)
+            self.store.add_trial(record)
+            made[record.hash] = record
+        return made
+
+    def measure(self, trained: Iterable[tuple[TrialSpec, TrialRecord]]) -> dict[str, Measurement]:
+        """Measure one trained network per candidate, one at a time, and return what it costs."""
+        waiting = {spec.hash: spec for spec, _ in trained}
+        self._preload([spec.candidate for spec in waiting.values()])
+        jobs = [Job("measure", s.hash, self._measure_payload(s, r)) for s, r in trained]
+        found = {}
+        for job, result in self._run(jobs, at_once=1):
+            name = waiting[job.key].candidate.name
+            if result.status == "done":
+                found[name] = Measurement(**result.value)
+                self.store.add_measurement(job.key, found[name])
+                self._tell("measure", name, text=f"{found[name].latency_p50_ms:.3g} ms")
+            else:
+                self._tell("fail", name, text=f"not measured: {result.reason}")
+        return found
+
+    def _run(
+        self, jobs: Sequence[Job], at_once: int | None = None
+    ) -> Iterator[tuple[Job, JobResult]]:
+        """Yield what ended; raise once a stop was asked for and everything has ended."""
+        if not jobs:
+            return
+        executor = self._start()
+        if not self._stop.requested:
+            for job, result in executor.run(jobs, self.on_event, at_once=at_once):
+                if result.status != "stopped":
+                    yield job, result
+        if executor.stopping or self._stop.requested:
+            raise self._stop.error(f"Stopped; {self._hint}")
+
+    def _start(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._new_executor()
+            self._executor.__enter__()
+        return self._executor
+
+    def _new_executor(self) -> Executor:
+        if self.request.workers == 0:
+            return Inline()
+        return Pool(self.request.workers or cores(), preload=self._modules)
+
+    def _close(self) -> None:
+        if self._executor is not None:
+            self._executor.__exit__(None, None, None)
+        self._executor = None
+
+    def _pass_on(self) -> None:
+        """Tell the executor to stop; called inside the signal handler."""
+        if self._executor is not None:
+            self._executor.stop()
+
+    def _preload(self, candidates: Iterable[Candidate]) -> None:
+        libraries = {origin(c.name)[0] for c in candidates} & {"timm", "torchvision"}
+        self._modules = tuple(sorted(libraries))
+
+    def _plan_payload(self, candidate: Candidate) -> dict[str, Any]:
+        return {
+            **self._shapes(candidate),
+            "precision": self.request.precision,
+            "autotune": self.request.autotune,
+            "threads": 1,
+        }
+
+    def _trial_payload(self, spec: TrialSpec) -> dict[str, Any]:
+        folder = self.store.trial_folder(spec.hash)
+        return {"spec": asdict(spec), "data": str(self.dataset.folder), "folder": str(folder)}
+
+    def _measure_payload(self, spec: TrialSpec, record: TrialRecord) -> dict[str, Any]:
+        weights = self.store.trial_folder(spec.hash) / "weights.safetensors"
+        return {
+            **self._shapes(spec.candidate),
+            "weights": str(weights),
+            "record": asdict(record),
+            "plan": asdict(spec.plan),
+        }
+
+    def _shapes(self, candidate: Candidate) -> dict[str, Any]:
+        return {
+            "candidate": asdict(candidate),
+            "task": self.dataset.task,
+            "inputs": list(self.dataset.inputs),
+            "outputs": self.dataset.outputs,
+        }
+
+    def _count(self, candidates: Sequence[Candidate]) -> dict[str, int]:
+        """Return each candidate's multiply-accumulates; one that cannot be built fails to plan."""
+        jobs = [Job("macs", c.name, self._shapes(c)) for c in candidates]
+        return {j.key: r.value["macs"] for j, r in self._run(jobs) if r.status == "done"}
+
+    def _in_order(
+        self, planned: Sequence[tuple[Candidate, Plan, int]], failures: dict[str, str]
+    ) -> Planned:
+        """Seed by seed, so that a study that is stopped has every candidate; longest first."""
+        specs: list[TrialSpec] = []
+        for seed in range(self.request.seeds):
+            same_seed = []
+            for candidate, plan, macs in planned:
+                try:
+                    same_seed.append(self._spec(candidate, plan, macs, seed))
+                except TrialError as error:
+                    failures[candidate.name] = str(error)
+            specs += sorted(same_seed, key=_seconds, reverse=True)
+        return Planned(specs=tuple(specs), failures=failures)
+
+    def _spec(self, candidate: Candidate, plan: Plan, macs: int, seed: int) -> TrialSpec:
+        steps = self.request.limit.steps(
+            train_size=len(self.dataset.train),
+            batch_size=min(candidate.recipe.batch_size, len(self.dataset.train)),
+            step_seconds=plan.step_seconds,
+            macs=macs,
+        )
+        return TrialSpec(
+            candidate=candidate,
+            task=self.dataset.task,
+            inputs=self.dataset.inputs,
+            outputs=self.dataset.outputs,
+            split_hash=self.dataset.split_hash,
+            seed=seed,
+            steps=steps,
+            evaluations=min(self.request.evaluations, steps),
+            patience=self.request.patience,
+            plan=plan,
+            versions=versions(),
+            machine=processor(),
+        )
+
+    def _tell(self, kind: Any, candidate: str, *, seed: int = -1, text: str = "") -> None:
+        self.on_event(Event(kind=kind, candidate=candidate, seed=seed, text=text))
+
+
+def _seconds(spec: TrialSpec) -> float:
+    return spec.steps * (spec.plan.step_seconds or 0.0)
+
+
+def _plan(facts: Any) -> Plan:
+    return Plan(**{**facts, "fp32_layers": tuple(facts["fp32_layers"])})
+
+
+def _in_words(plan: Plan) -> str:
+    words = [plan.precision, plan.memory_format.replace("_", " ")]
+    if plan.step_seconds:
+        words.append(f"{1000 * plan.step_seconds:.3g} ms a step")
+    return ", ".join(words)
+
+
+def _record(spec: TrialSpec, result: JobResult) -> TrialRecord:
+    if result.status == "done":
+        return record_from_json(result.value)
+    return TrialRecord(
+        hash=spec.hash,
+        candidate=spec.candidate.name,
+        seed=spec.seed,
+        status="failed",
+        reason=result.reason,
+        spec=asdict(spec),
+    )
+
+
+def _refuse_unknown(reason: str) -> None:
+    """A name that a library does not have is the user's mistake, not the network's failure."""
+    if reason.startswith("Unknown name"):
+        raise UnknownNameError(reason)

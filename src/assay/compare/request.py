@@ -1,0 +1,142 @@
+"""What a user asks of a study, checked at once, as plain values that can be stored and repeated."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from assay.compare.recommend import PREFERENCES
+from assay.compare.requirement import Requirement, parse_requirement
+from assay.engine.budget import Budget, parse_budget
+from assay.errors import BadArgumentError, nearest
+
+PRECISIONS = ("auto", "fp32", "bf16")
+LANGUAGES = ("en", "zh")
+SHOWN_ONLY = ("prefer", "require", "store", "workers", "lang")  # change what is shown, no trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Every option of a study; the defaults of the command line and of Python are these.
+
+    Attributes:
+        data: digits, fashion-mnist, a folder or a file.
+        models: Candidates by name; None takes those that the cards propose.
+        family: Only this family of the cards' proposals.
+        seeds: Trials of each candidate.
+        budget: Of each trial: 30s, 2000steps, 20epochs, 1e13flops or auto.
+        task: Overrides what the data look like.
+        target: The column to predict, for tables.
+        prefer: The cost by which the recommended candidate is the cheapest.
+        require: What a recommended candidate must keep: "latency<5ms".
+        store: Folder or URL of the records; None is assay-runs/ beside the data.
+        precision: auto, fp32 or bf16.
+        autotune: Whether the way of computing is chosen by a short measurement.
+        workers: Trials at once; None is one for each core, 0 runs them in this process.
+        data_dir: Where fashion-mnist's files are.
+        skip_bad: Leave unreadable images out, for every candidate alike, instead of stopping.
+        split_seed: Of the division into training, validation and test parts.
+        patience: Evaluations without improvement before a trial stops; None is never.
+        evaluations: Of one trial on the validation part.
+        lang: Of the report: en or zh.
+    """
+
+    data: str
+    models: tuple[str, ...] | None = None
+    family: str | None = None
+    seeds: int = 3
+    budget: str = "auto"
+    task: str | None = None
+    target: str | None = None
+    prefer: str = "latency"
+    require: tuple[str, ...] = ()
+    store: str | None = None
+    precision: str = "auto"
+    autotune: bool = True
+    workers: int | None = None
+    data_dir: str | None = None
+    skip_bad: bool = False
+    split_seed: int = 0
+    patience: int | None = 10
+    evaluations: int = 20
+    lang: str = "en"
+
+    def __post_init__(self) -> None:
+        parse_budget(self.budget)
+        for text in self.require:
+            parse_requirement(text)
+        _at_least("seeds", self.seeds, 1)
+        _at_least("evaluations", self.evaluations, 1)
+        if self.workers is not None:
+            _at_least("workers", self.workers, 0)
+        if self.patience is not None:
+            _at_least("patience", self.patience, 1)
+        _one_of("prefer", self.prefer, tuple(PREFERENCES))
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("lang", self.lang, LANGUAGES)
+
+    @property
+    def limit(self) -> Budget:
+        """The budget of a trial."""
+        return parse_budget(self.budget)
+
+    @property
+    def requirements(self) -> list[Requirement]:
+        """What a recommended candidate must keep."""
+        return [parse_requirement(text) for text in self.require]
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """The options that decide which trials are run and how."""
+        named = ("data", "models", "family", "data_dir")  # the data and candidates speak for these
+        return {k: v for k, v in self.as_json().items() if k not in (*SHOWN_ONLY, *named)}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the options as JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Request:
+        """Return the request that `as_json` wrote; options of other versions are left out."""
+        known = {f.name for f in fields(cls)}
+        values: dict[str, Any] = {k: v for k, v in facts.items() if k in known}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def command(self) -> str:
+        """Return the command line that asks the same."""
+        words = ["assay", "compare", self.data]
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name != "data" and value != f.default:
+                words += _words(f.name, value)
+        return shlex.join(words)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    option = f"--{name.replace('_', '-')}"
+    if name == "autotune":
+        return ["--no-autotune"]
+    if name == "require":
+        return [word for text in value for word in (option, text)]
+    if value is True:
+        return [option]
+    if value is None:  # only patience has a default that None turns off
+        return [option, "none"]
+    return [option, ",".join(value) if isinstance(value, tuple) else str(value)]
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadArgumentError(
+            f"`{name}` must be a whole number of at least {least}. Received {name}={value!r}."
+        )
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadArgumentError(
+            f"`{name}` must be one of {', '.join(allowed)}. "
+            f"Received {name}={value!r}.{nearest(str(value), allowed)}"
+        )

@@ -1,0 +1,200 @@
+"""What a trained candidate costs to run: size, operations, time, and a proxy of its energy."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from assay.engine import files
+from assay.engine.randomness import seeded
+from assay.engine.spec import Candidate, Measurement, Plan, TrialRecord
+from assay.errors import TrialError
+from assay.models.foreign import build_any
+
+_MAC_PICOJOULES = 4.6  # a float32 multiplication, 3.7, and an addition, 0.9, at 45 nm
+_WORD_PICOJOULES = 640.0  # 32 bits to or from DRAM, at 45 nm
+_BATCHES = (32, 256)
+_LATENCY_SECONDS, _THROUGHPUT_SECONDS = 0.4, 0.25  # spent on each figure
+_LEAST_CALLS, _MOST_CALLS = 10, 400
+_TOO_SLOW = 0.5  # seconds for one batch: larger ones are not tried
+_SEED = 0
+
+
+def measure(
+    candidate: Candidate,
+    *,
+    task: str,
+    inputs: tuple[int, ...],
+    outputs: int,
+    weights: Path,
+    record: TrialRecord,
+    plan: Plan,
+) -> Measurement:
+    """Return the costs of one trained candidate: plain eager float32, one thread, inference mode.
+
+    Args:
+        candidate: What was trained.
+        task: One of `data.dataset.TASKS`.
+        inputs: Shape of one example.
+        outputs: Width of the last layer.
+        weights: Its `weights.safetensors`.
+        record: Of the trial it comes from; says how much memory training held.
+        plan: How it was trained. Inference is measured plain, as the artifact runs.
+
+    Raises:
+        TrialError: The weights cannot be read.
+    """
+    del task, plan
+    with seeded(_SEED, threads=1):
+        model = _trained(candidate, inputs, outputs, weights)
+        example = torch.randn(1, *inputs)
+        macs = count_macs(model, inputs)
+        words = _words_moved(model, example)
+        with torch.inference_mode():
+            latencies = _latencies(model, example)
+            throughput = _throughput(model, inputs)
+    return Measurement(
+        parameters=sum(p.numel() for p in model.parameters()),
+        macs=macs,
+        latency_p50_ms=_quantile(latencies, 0.5) * 1e3,
+        latency_p95_ms=_quantile(latencies, 0.95) * 1e3,
+        throughput=throughput,
+        artifact_bytes=weights.stat().st_size,
+        peak_memory_bytes=record.peak_memory_bytes,
+        energy_proxy_mj=energy_proxy(macs=macs, words=words),
+    )
+
+
+def count_macs(model: nn.Module, inputs: tuple[int, ...]) -> int:
+    """Return the multiply-accumulates of one example's forward pass.
+
+    Counted on torch's meta device, where fused recurrent kernels show their matrix products. A
+    network that cannot run there is counted as it runs.
+    """
+    try:
+        return _counted(copy.deepcopy(model).to("meta"), torch.zeros(1, *inputs, device="meta"))
+    except (RuntimeError, NotImplementedError, TypeError):
+        return _counted(model, torch.zeros(1, *inputs))
+
+
+def energy_proxy(*, macs: int, words: int) -> float:
+    """Return millijoules of one inference under a simple model of the hardware.
+
+    Every multiply-accumulate costs 4.6 pJ and every 32-bit word moved 640 pJ; caches are ignored.
+    It ranks networks, it does not predict a meter.
+
+    Args:
+        macs: Multiply-accumulates.
+        words: Parameters read, and layer outputs written and read again.
+
+    Source:
+        Horowitz, ISSCC 2014, https://doi.org/10.1109/ISSCC.2014.6757323, figure 1.1.9.
+    """
+    return (macs * _MAC_PICOJOULES + words * _WORD_PICOJOULES) * 1e-9
+
+
+def _trained(
+    candidate: Candidate, inputs: tuple[int, ...], outputs: int, weights: Path
+) -> nn.Module:
+    model = build_any(candidate.name, inputs, outputs)
+    try:
+        tensors, _ = files.unpack(weights.read_bytes())
+        model.load_state_dict(tensors)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise TrialError(
+            f"The weights {weights} of {candidate.name} cannot be read: {error}. "
+            "Remove its trial folder and run the study again."
+        ) from error
+    return model.eval()
+
+
+def _counted(model: nn.Module, example: Tensor) -> int:
+    counter = FlopCounterMode(display=False)
+    with _evaluating(model), torch.no_grad(), counter:
+        model(example)
+    return int(counter.get_total_flops()) // 2
+
+
+def _words_moved(model: nn.Module, example: Tensor) -> int:
+    """Parameters once, and the output of every innermost layer twice: written, then read."""
+    outputs: list[int] = []
+
+    def note(module: nn.Module, arguments: object, output: object) -> None:
+        outputs.extend(t.numel() for t in _tensors(output))
+
+    leaves = [module for module in model.modules() if not any(module.children())]
+    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    try:
+        with torch.inference_mode():
+            model(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(p.numel() for p in model.parameters()) + 2 * sum(outputs)
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors(part)
+
+
+def _latencies(model: nn.Module, example: Tensor) -> list[float]:
+    for _ in range(3):
+        model(example)
+    return _timings(model, example, _LATENCY_SECONDS)
+
+
+def _throughput(model: nn.Module, inputs: tuple[int, ...]) -> float:
+    """Return examples a second at the better of the batch sizes that are tried."""
+    best = 0.0
+    for size in _BATCHES:
+        batch = torch.randn(size, *inputs)
+        first = _timings(model, batch, 0.0)[0]
+        timings = [first] if first > _TOO_SLOW else _timings(model, batch, _THROUGHPUT_SECONDS)
+        best = max(best, size / _quantile(timings, 0.5))
+        if first > _TOO_SLOW:
+            break
+    return best
+
+
+def _timings(model: nn.Module, batch: Tensor, seconds: float) -> list[float]:
+    """Time calls for so many seconds, but at least a few and not needlessly many."""
+    timings: list[float] = []
+    end = time.perf_counter() + seconds
+    while not timings or (
+        len(timings) < _MOST_CALLS and (time.perf_counter() < end or _few(timings, seconds))
+    ):
+        began = time.perf_counter()
+        model(batch)
+        timings.append(time.perf_counter() - began)
+    return timings
+
+
+def _few(timings: list[float], seconds: float) -> bool:
+    """Slow networks get three times the time to reach the least number of calls."""
+    return len(timings) < _LEAST_CALLS and sum(timings) < 3 * seconds
+
+
+def _quantile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    before = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(before)

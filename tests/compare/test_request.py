@@ -1,0 +1,112 @@
+"""A request is checked at once, and can be stored and repeated."""
+
+import shlex
+
+import pytest
+
+from assay.cli import compare
+from assay.compare.request import Request
+from assay.compare.study import Study
+from assay.errors import BadArgumentError
+
+
+def parsed(words: list[str]) -> Request:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    compare.add_arguments(parser)
+    return compare.request_of(parser.parse_args(words))
+
+
+FULL = Request(
+    data="my photos",
+    models=("mlp", "timm:resnet10t"),
+    seeds=2,
+    budget="20epochs",
+    task="image-classification",
+    target="label; rm",
+    prefer="params",
+    require=("latency<5ms", "params<1e6"),
+    store="/tmp/a store",
+    precision="fp32",
+    autotune=False,
+    workers=3,
+    data_dir="/data",
+    skip_bad=True,
+    split_seed=4,
+    patience=None,
+    evaluations=7,
+    lang="zh",
+)
+
+
+def test_the_command_of_a_request_asks_the_same():
+    words = shlex.split(FULL.command())
+    assert words[:2] == ["assay", "compare"]
+    assert parsed(words[2:]) == FULL
+
+
+def test_a_request_survives_json():
+    assert Request.from_json(FULL.as_json()) == FULL
+
+
+def test_the_command_line_has_the_defaults_of_python():
+    assert parsed(["digits"]) == Study("digits").request == Request(data="digits")
+    assert Request(data="digits").command() == "assay compare digits"
+
+
+def test_what_only_changes_the_display_does_not_decide_the_trials():
+    plain, shown = Request(data="digits"), Request(data="digits", prefer="params", lang="zh")
+    assert plain.deciding == shown.deciding
+    assert plain.deciding != Request(data="digits", patience=None).deciding
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"seeds": 0}, "`seeds` must be a whole number of at least 1. Received seeds=0."),
+        ({"seeds": 2.5}, "`seeds` must be a whole number of at least 1. Received seeds=2.5."),
+        ({"seeds": True}, "`seeds` must be a whole number of at least 1. Received seeds=True."),
+        ({"workers": -1}, "`workers` must be a whole number of at least 0. Received workers=-1."),
+        ({"patience": 0}, "`patience` must be a whole number of at least 1. Received patience=0."),
+        (
+            {"evaluations": 0},
+            "`evaluations` must be a whole number of at least 1. Received evaluations=0.",
+        ),
+        (
+            {"prefer": "latensy"},
+            "`prefer` must be one of latency, params, memory, energy-proxy. "
+            "Received prefer='latensy'. Did you mean 'latency'?",
+        ),
+        (
+            {"precision": "fp16"},
+            "`precision` must be one of auto, fp32, bf16. "
+            "Received precision='fp16'. Did you mean 'bf16'?",
+        ),
+        ({"lang": "xx"}, "`lang` must be one of en, zh. Received lang='xx'."),
+        (
+            {"budget": "30"},
+            "`budget` must be a positive number with a unit: 30s, 2000steps, 20epochs, 1e13flops, "
+            "or auto. Received budget='30'.",
+        ),
+        (
+            {"require": ["fast"]},
+            "`require` must be a quantity, one of < <= > >=, and a number with a unit, such as "
+            '"latency<5ms" or "params<1e6". Received \'fast\'.',
+        ),
+    ],
+)
+def test_a_bad_option_is_refused_when_the_study_is_made(options: dict, text: str):
+    with pytest.raises(BadArgumentError) as caught:
+        Study("digits", **options)
+    assert str(caught.value) == text
+
+
+def test_an_unknown_option_is_answered_with_the_nearest():
+    with pytest.raises(BadArgumentError) as caught:
+        Study("digits", seed=3)
+    assert str(caught.value) == (
+        "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, budget, data, "
+        "data_dir, evaluations, family, lang, models, patience, precision, prefer, require, "
+        "seeds, skip_bad, split_seed, store, target, task, workers."
+    )

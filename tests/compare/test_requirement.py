@@ -1,0 +1,97 @@
+"""Requirements are read strictly and mean what they say."""
+
+import pytest
+
+from assay.compare.requirement import check_task, parse_requirement
+from assay.errors import BadArgumentError
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("latency<5ms", 5.0),
+        ("latency < 0.5 s", 500.0),
+        ("latency-p95<=200us", 0.2),
+        ("params<1e6", 1e6),
+        ("parameters<1.5M", 1.5e6),
+        ("memory<200MB", 200e6),
+        ("memory<1GiB", 2.0**30),
+        ("size<5MB", 5e6),
+        ("accuracy>0.9", 0.9),
+        ("accuracy>=95%", 0.95),
+        ("energy<2J", 2000.0),
+        ("throughput>100/s", 100.0),
+        ("r2>-1", -1.0),
+    ],
+)
+def test_amounts_are_read_with_their_units(text: str, bound: float):
+    assert parse_requirement(text).bound == pytest.approx(bound)
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [
+        ("latency<1ms", False),
+        ("latency<=1ms", True),
+        ("params>999", True),
+        ("params>=1001", False),
+        ("size<4.1kB", True),
+        ("accuracy>0.9", True),
+        ("macro-f1>0.1", False),  # was not measured
+    ],
+)
+def test_a_bound_is_kept_or_not(text: str, met: bool, make_row):
+    assert parse_requirement(text).met(make_row("a", 0.95)) is met
+
+
+def test_what_was_not_measured_is_not_kept(make_row):
+    assert not parse_requirement("latency<1e9").met(make_row("a", 0.9, cost=None))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "latency", "latency<", "<5ms", "latency=5ms", "latency<5ms<6ms"]
+)
+def test_a_text_that_is_no_requirement_is_answered_with_the_form(text: str):
+    with pytest.raises(BadArgumentError) as caught:
+        parse_requirement(text)
+    assert str(caught.value) == (
+        "`require` must be a quantity, one of < <= > >=, and a number with a unit, such as "
+        f'"latency<5ms" or "params<1e6". Received {text!r}.'
+    )
+
+
+def test_an_unknown_quantity_is_answered_with_the_nearest():
+    with pytest.raises(BadArgumentError) as caught:
+        parse_requirement("latancy<5ms")
+    assert str(caught.value) == (
+        "`require` must name one of accuracy, energy-proxy, latency, latency-p95, log-loss, "
+        "macro-f1, macs, mae, memory, params, r2, rmse, size, throughput. "
+        "Received 'latancy'. Did you mean 'latency'?"
+    )
+
+
+def test_a_unit_of_another_quantity_is_refused():
+    with pytest.raises(BadArgumentError) as caught:
+        parse_requirement("latency<5MB")
+    assert str(caught.value) == (
+        "`require` must give latency in a unit it has: ms, s, us, µs. Received 'MB'."
+    )
+
+
+def test_a_number_with_two_points_is_refused():
+    with pytest.raises(BadArgumentError) as caught:
+        parse_requirement("latency<5.0.1ms")
+    assert str(caught.value) == (
+        "`require` must hold one number. Received '5.0.1' in 'latency<5.0.1ms'; write 0.5 or 1e6."
+    )
+
+
+def test_a_metric_of_another_task_is_refused():
+    with pytest.raises(BadArgumentError) as caught:
+        check_task(parse_requirement("accuracy>0.9"), "tabular-regression")
+    assert str(caught.value) == (
+        "`require` must name a quantity that the task has. Received 'accuracy>0.9' for "
+        "tabular-regression, which has mae, r2, rmse."
+    )
+    check_task(parse_requirement("accuracy>0.9"), "image-classification")
+    check_task(parse_requirement("size<1MB"), "tabular-regression")

@@ -1,0 +1,66 @@
+"""Pairs are told apart when, and only when, the numbers carry it."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from assay.compare.verdicts import beaten_by, judge
+
+
+def flips(rng, accuracy, examples=400):
+    return (rng.random((3, examples)) < accuracy).astype(float)
+
+
+def test_every_pair_gets_a_verdict_in_the_order_given():
+    rng = np.random.default_rng(0)
+    scores = {name: flips(rng, 0.9) for name in ("c", "a", "b")}
+    assert [(v.a, v.b) for v in judge(scores)] == [("c", "a"), ("c", "b"), ("a", "b")]
+
+
+def test_a_clear_difference_is_better_from_one_side_and_worse_from_the_other():
+    rng = np.random.default_rng(1)
+    good, bad = flips(rng, 0.95), flips(rng, 0.6)
+    assert judge({"good": good, "bad": bad})[0].verdict == "better"
+    assert judge({"bad": bad, "good": good})[0].verdict == "worse"
+    assert beaten_by("bad", judge({"good": good, "bad": bad})) == ["good"]
+    assert beaten_by("bad", judge({"bad": bad, "good": good})) == ["good"]
+    assert beaten_by("good", judge({"good": good, "bad": bad})) == []
+
+
+def test_of_twelve_equal_candidates_few_studies_find_any_difference():
+    rng, studies = np.random.default_rng(2), 100
+    found = 0
+    for _ in range(studies):
+        scores = {str(i): flips(rng, 0.9, examples=150) for i in range(12)}
+        found += any(v.verdict != "not distinguishable" for v in judge(scores))
+    assert found / studies <= 0.09  # 5 in 100, and what chance adds in 100 studies
+
+
+def test_p_values_are_corrected_for_the_number_of_pairs():
+    rng = np.random.default_rng(3)
+    scores = {str(i): flips(rng, 0.9) for i in range(4)}
+    verdicts = judge(scores)
+    assert len(verdicts) == len(list(combinations(scores, 2)))
+    assert min(verdicts, key=lambda v: v.p).p_holm == pytest.approx(
+        min(1.0, 6 * min(v.p for v in verdicts))
+    )
+
+
+def test_a_difference_of_squared_errors_is_shown_as_one_of_their_roots():
+    rng = np.random.default_rng(4)
+    a, b = -np.square(rng.normal(0, 2, (3, 300))), -np.square(rng.normal(0, 5, (3, 300)))
+    (verdict,) = judge({"a": a, "b": b}, squared_errors=True)
+    assert verdict.difference == pytest.approx(np.sqrt(-b.mean()) - np.sqrt(-a.mean()))
+    assert verdict.low < verdict.difference < verdict.high
+    assert verdict.verdict == "better"
+
+
+def test_errors_of_zero_on_both_sides_are_equal():
+    zeros = np.zeros((2, 10))
+    (verdict,) = judge({"a": zeros, "b": zeros}, squared_errors=True)
+    assert (verdict.difference, verdict.verdict) == (0.0, "not distinguishable")
+
+
+def test_a_single_candidate_has_no_verdict():
+    assert judge({"alone": np.ones((1, 5))}) == []

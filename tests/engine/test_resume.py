@@ -1,0 +1,231 @@
+"""A trial killed anywhere ends with the bits of one that was not."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_dataset, make_spec
+
+from assay.data.dataset import Dataset
+from assay.engine import loop
+from assay.engine.spec import Event, Plan, TrialRecord, TrialSpec
+from assay.engine.trial import run_trial
+from assay.errors import Interrupted
+
+Network = Callable[[str], str]
+BF16 = Plan(precision="bf16", memory_format="channels_last", attention="matmul")
+TIMES = ("train_seconds", "cpu_seconds", "samples_per_second", "peak_memory_bytes", "load")
+
+
+@pytest.fixture(autouse=True)
+def _checkpoints_come_often(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loop, "_SAVING_SHARE", float("inf"))
+
+
+def fingerprint(folder: Path) -> tuple[str, str, str]:
+    """The sha256 of weights, outcome and of what the record says apart from times."""
+    record = json.loads((folder / "record.json").read_text())
+    kept = {k: v for k, v in record.items() if k not in TIMES}
+    kept["curve"] = [{**point, "seconds": 0} for point in kept["curve"]]
+    parts = [(folder / f"{n}.safetensors").read_bytes() for n in ("weights", "outcome")]
+    parts.append(json.dumps(kept, sort_keys=True).encode())
+    first, second, third = (hashlib.sha256(part).hexdigest() for part in parts)
+    return first, second, third
+
+
+def killed(work: Callable[[], object]) -> bool:
+    """Run `work` in a forked child; return whether SIGKILL ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
+def kill_before_step(step: int) -> Callable[[], bool]:
+    """A `stop` that kills the process when it has been asked so many times."""
+    asked = iter(range(step))
+
+    def stop() -> bool:
+        if next(asked, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    return stop
+
+
+def run(
+    spec: TrialSpec, dataset: Dataset, folder: Path, **options: Callable[..., object]
+) -> TrialRecord:
+    return run_trial(spec, dataset, folder, checkpoint_every=0.0, **options)  # type: ignore[arg-type]
+
+
+def resumed_after_kills(spec: TrialSpec, dataset: Dataset, folder: Path, kills: int) -> list[int]:
+    """Kill a trial that often at random steps, let it finish; return where it was resumed."""
+    where = random.Random(spec.hash)
+    for _ in range(kills):
+        stop = kill_before_step(where.randint(2, spec.steps // 3))
+        assert killed(lambda stop=stop: run(spec, dataset, folder, stop=stop))
+        assert not (folder / "record.json").exists()
+    events: list[Event] = []
+    run(spec, dataset, folder, emit=events.append)
+    assert events[0].kind == "resume"
+    return [events[0].step]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changes"),
+    [
+        ("image", "Dropping", {}),
+        ("image", "Dropping", {"augment": "shift", "optimizer": "sgd", "lr": 0.05}),
+        ("image", "lenet5", {"plan": BF16}),
+        ("image", "whitened_cnn", {"optimizer": "sgd", "lr": 0.05, "clip": 1.0}),
+        ("image", "vit_tiny", {"plan": BF16, "steps": 9, "batch_size": 4}),
+        ("image", "mobilenet_v2", {"plan": BF16, "steps": 9, "batch_size": 4}),
+        ("sequence", "lstm", {}),
+        ("sequence", "gru", {"plan": Plan(precision="bf16")}),
+        ("table", "mlp", {}),
+        ("values", "mlp", {}),
+    ],
+)
+def test_a_trial_killed_at_random_steps_ends_with_the_same_bits(
+    tmp_path: Path, network: Network, kind: str, name: str, changes: dict[str, object]
+):
+    dataset = make_dataset(kind)
+    spec = make_spec(network(name) if name == "Dropping" else name, dataset, **changes)
+    run(spec, dataset, tmp_path / "whole")
+    resumed_after_kills(spec, dataset, tmp_path / "killed", kills=2)
+    assert fingerprint(tmp_path / "killed") == fingerprint(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("where", "name"), [(loop, "load_generator_states"), ("learner", "optimizer"), ("loop", "losses")]
+)
+def test_the_comparison_catches_a_state_that_is_not_restored(
+    tmp_path: Path,
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+):
+    dataset = make_dataset()
+    spec = make_spec(network("Dropping"), dataset)
+    run(spec, dataset, tmp_path / "whole")
+    asked = iter(range(8))
+    with pytest.raises(Interrupted):
+        run(spec, dataset, tmp_path / "t", stop=lambda: next(asked, None) is None)
+    if where is loop:
+        monkeypatch.setattr(loop, name, lambda tensors: None)
+    elif where == "learner":
+        monkeypatch.setattr(
+            "assay.learners.optimization.Optimization.load_state", lambda self, tensors: None
+        )
+    else:
+        monkeypatch.setattr(loop, "_LOSSES", "missing")
+        monkeypatch.setattr(
+            "assay.engine.checkpoint.newest",
+            _with_empty("missing", __import__("assay.engine.checkpoint", fromlist=["x"]).newest),
+        )
+    run(spec, dataset, tmp_path / "t")
+    assert fingerprint(tmp_path / "t") != fingerprint(tmp_path / "whole")
+
+
+def _with_empty(name: str, newest: Callable[[Path], object]) -> Callable[[Path], object]:
+    def read(folder: Path) -> object:
+        found = newest(folder)
+        found.tensors[name] = torch.empty(0)  # type: ignore[attr-defined]
+        return found
+
+    return read
+
+
+def test_kills_at_random_moments_leave_a_trial_that_ends_with_the_same_bits(
+    tmp_path: Path, network: Network
+):
+    dataset = make_dataset()
+    spec = make_spec(network("Dropping"), dataset, steps=60, evaluations=6)
+    began = time.monotonic()
+    run(spec, dataset, tmp_path / "whole")
+    length = time.monotonic() - began
+    moments, kills = random.Random(0), 0
+    while killed(lambda: _with_alarm(moments.uniform(0.02, 0.5) * length, spec, dataset, tmp_path)):
+        kills += 1
+        assert kills < 100, "no progress between kills"
+    assert kills >= 3
+    assert fingerprint(tmp_path / "killed") == fingerprint(tmp_path / "whole")
+
+
+def _with_alarm(seconds: float, spec: TrialSpec, dataset: Dataset, folder: Path) -> None:
+    """Run, with the kernel's own SIGKILL after so many seconds of the clock."""
+    killer = os.fork()
+    if killer == 0:
+        time.sleep(seconds)
+        os.kill(os.getppid(), signal.SIGKILL)
+        os._exit(0)
+    run(spec, dataset, folder / "killed")
+    os.kill(killer, signal.SIGKILL)
+    os.waitpid(killer, 0)
+
+
+def test_a_stopped_trial_resumes_to_the_same_bits(tmp_path: Path, network: Network):
+    dataset = make_dataset()
+    spec = make_spec(network("Dropping"), dataset)
+    run(spec, dataset, tmp_path / "whole")
+    for _ in range(50):
+        asked = iter(range(3))
+        try:
+            run(spec, dataset, tmp_path / "t", stop=lambda asked=asked: next(asked, None) is None)
+            break
+        except Interrupted:
+            continue
+    assert fingerprint(tmp_path / "t") == fingerprint(tmp_path / "whole")
+
+
+def test_a_damaged_checkpoint_is_left_out_and_named(tmp_path: Path, network: Network):
+    dataset = make_dataset()
+    spec = make_spec(network("Dropping"), dataset)
+    run(spec, dataset, tmp_path / "whole")
+    assert killed(lambda: run(spec, dataset, tmp_path / "t", stop=kill_before_step(10)))
+    newest = max((tmp_path / "t").glob("checkpoint-*"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    events: list[Event] = []
+    run(spec, dataset, tmp_path / "t", emit=events.append)
+    assert (events[0].kind, events[0].text) == (
+        "resume",
+        f"damaged and left out: {newest.name}",
+    )
+    assert fingerprint(tmp_path / "t") == fingerprint(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_trial_is_not_used(tmp_path: Path):
+    dataset = make_dataset()
+    assert killed(
+        lambda: run(make_spec("mlp", dataset), dataset, tmp_path, stop=kill_before_step(10))
+    )
+    events: list[Event] = []
+    other = make_spec("mlp", dataset, seed=1)
+    run(other, dataset, tmp_path, emit=events.append)
+    assert events[0].kind == "start"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "outcome.safetensors",
+        "record.json",
+        "weights.safetensors",
+    ]
+
+
+def test_a_clock_that_jumps_changes_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    dataset = make_dataset()
+    days = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: 86400.0 * next(days))
+    record = run(make_spec("mlp", dataset), dataset, tmp_path)
+    assert 0 < record.train_seconds < 60

@@ -1,0 +1,116 @@
+"""Blocks and small networks against torch's own layers, formulas and stated shapes."""
+
+import pytest
+import torch
+from torch import nn
+
+from assay.blocks.attention import SelfAttention
+from assay.blocks.convolution import ConvNormAct
+from assay.blocks.patch import PatchEmbedding, count_patches, small_patch
+from assay.blocks.position import sinusoids
+from assay.blocks.residual import Residual
+from assay.errors import BadArgumentError
+from assay.models.tabular.mlp import mlp
+from assay.models.tabular.softmax_regression import softmax_regression
+from assay.models.vision.lenet import lenet5
+
+
+@pytest.mark.parametrize("kernel", ["fused", "matmul"])
+def test_attention_equals_torchs_multihead_attention(kernel: str):
+    torch.manual_seed(0)
+    theirs = nn.MultiheadAttention(embed_dim=12, num_heads=3, batch_first=True).double()
+    nn.init.normal_(theirs.in_proj_bias)  # torch starts both biases at zero
+    nn.init.normal_(theirs.out_proj.bias)
+    ours = SelfAttention(12, 3).double()
+    ours.load_state_dict(
+        {
+            "qkv.weight": theirs.in_proj_weight,
+            "qkv.bias": theirs.in_proj_bias,
+            "out.weight": theirs.out_proj.weight,
+            "out.bias": theirs.out_proj.bias,
+        }
+    )
+    ours.kernel = kernel
+    x = torch.randn(2, 5, 12, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(x, x, x)[0])
+
+
+@pytest.mark.parametrize("num_heads", [5, 0])
+def test_heads_that_do_not_divide_are_named(num_heads: int):
+    with pytest.raises(BadArgumentError) as caught:
+        SelfAttention(12, num_heads)
+    assert str(caught.value) == (
+        "`num_heads` must divide `embed_dim`. "
+        f"Received num_heads={num_heads}, embed_dim=12; these divide it: 1, 2, 3, 4, 6, 12."
+    )
+
+
+@pytest.mark.parametrize("side", [7, 8])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_stride_alone_sets_the_size_of_a_convolution(side: int, stride: int):
+    out = ConvNormAct(2, 4, 3, stride)(torch.randn(2, 2, side, side))
+    assert out.shape == (2, 4, -(-side // stride), -(-side // stride))
+
+
+def test_a_residual_block_adds_then_activates():
+    block = Residual(nn.Flatten(), shortcut=nn.Flatten(), act=nn.ReLU())
+    assert block(torch.tensor([[-1.0, 2.0]])).tolist() == [[0.0, 4.0]]
+    assert Residual(nn.Identity())(torch.tensor([[-1.0, 2.0]])).tolist() == [[-2.0, 4.0]]
+
+
+def test_a_patch_is_one_token_and_edges_are_filled_with_zeros():
+    torch.manual_seed(0)
+    patches = PatchEmbedding(3, 5, 4)
+    image = torch.randn(1, 3, 6, 9)
+    whole = torch.zeros(1, 3, 8, 12)
+    whole[:, :, :6, :9] = image
+    tokens = patches(image)
+    assert tokens.shape == (1, count_patches(6, 9, 4), 5) == (1, 6, 5)
+    last = (whole[0, :, 4:, 8:].flatten() * patches.map.weight.flatten(1)).sum(1) + patches.map.bias
+    torch.testing.assert_close(tokens[0, 5], last)
+
+
+@pytest.mark.parametrize(("side", "patch"), [(8, 2), (16, 2), (28, 4), (32, 4), (64, 8)])
+def test_small_images_make_at_most_64_patches(side: int, patch: int):
+    assert small_patch(side, side) == patch
+    assert 16 <= count_patches(side, side, patch) <= 64
+
+
+def test_positions_are_sines_and_cosines_of_growing_wavelength():
+    codes = sinusoids(7, 6)
+    rates = [1.0, 10_000 ** (-2 / 6), 10_000 ** (-4 / 6)]
+    for i, rate in enumerate(rates):
+        steps = torch.arange(7.0) * rate
+        torch.testing.assert_close(codes[:, 2 * i], steps.sin())
+        torch.testing.assert_close(codes[:, 2 * i + 1], steps.cos())
+
+
+def test_softmax_regression_is_one_linear_layer():
+    torch.manual_seed(0)
+    model, theirs = softmax_regression((2, 3, 4), 5), nn.Linear(24, 5)
+    model.linear.load_state_dict(theirs.state_dict())
+    x = torch.randn(3, 2, 3, 4)
+    torch.testing.assert_close(model(x), theirs(x.reshape(3, 24)))
+
+
+def test_the_mlp_is_two_hidden_layers_of_torchs():
+    torch.manual_seed(0)
+    model = mlp((13,), 3)
+    theirs = nn.Sequential(
+        nn.Linear(13, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 3)
+    )
+    values = zip(model.state_dict(), theirs.state_dict().values(), strict=True)
+    model.load_state_dict(dict(values))
+    x = torch.randn(4, 13)
+    torch.testing.assert_close(model(x), theirs(x))
+
+
+def test_lenet_has_the_maps_and_counts_of_the_papers_figure():
+    model = lenet5((1, 32, 32), 10)
+    shapes, x = [], torch.randn(1, 1, 32, 32)
+    for layer in model.features:
+        x = layer(x)
+        shapes.append(tuple(x.shape[1:]))
+    assert [shapes[i] for i in (0, 2, 3, 5)] == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5)]
+    counts = [sum(p.numel() for p in layer.parameters()) for layer in model.modules()]
+    assert {156, 48_120, 10_164, 850} <= set(counts)  # C1, C5, F6 and a linear output
