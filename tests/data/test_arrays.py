@@ -237,14 +237,14 @@ def test_parts_that_disagree_are_refused(opened, save, noise):
         (
             np.array(3.0),
             np.arange(3),
-            "`x` must be numbers of 2 to 4 dimensions. In {} it is float64 of shape (); give a table "
-            "(N, F), sequences (N, T, F) or images.",
+            "`x` must be numbers of 2 to 4 dimensions. In {} it is float64 of shape (); give a "
+            "table (N, F), sequences (N, T, F) or images.",
         ),
         (
             np.array([["a"]]),
             np.arange(1),
-            "`x` must be numbers of 2 to 4 dimensions. In {} it is <U1 of shape (1, 1); give a table "
-            "(N, F), sequences (N, T, F) or images.",
+            "`x` must be numbers of 2 to 4 dimensions. In {} it is <U1 of shape (1, 1); give a "
+            "table (N, F), sequences (N, T, F) or images.",
         ),
         (
             np.zeros((0, 2)),
@@ -260,8 +260,8 @@ def test_parts_that_disagree_are_refused(opened, save, noise):
         (
             np.array([[1.0, 2], [3, np.inf]]),
             np.arange(2),
-            "`x` must hold no infinities. x[1, 1] is inf; correct it or make it NaN, which counts as "
-            "missing.",
+            "`x` must hold no infinities. x[1, 1] is inf; correct it or make it NaN, which counts "
+            "as missing.",
         ),
         (
             np.full((2, 3, 2), np.nan),

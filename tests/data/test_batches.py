@@ -120,3 +120,9 @@ def test_batches_that_cannot_be_made_are_refused(images):
         "`augment` may be 'shift' for images only. Received examples of shape (3,); use "
         "augment='none'."
     )
+
+
+def test_every_step_shifts_in_its_own_way():
+    one = torch.randint(0, 256, (1, 1, 24, 24), generator=torch.Generator().manual_seed(0)).byte()
+    batches = Batches(one, torch.zeros(1), 1, 0, augment="shift")
+    assert len({batches(step)[0].numpy().tobytes() for step in range(30)}) > 15  # of 49

@@ -122,7 +122,7 @@ def test_unreadable_files_can_be_left_out_and_are_counted(opened, photos):
     assert data.ids == before.ids
     np.testing.assert_array_equal(data.x, before.x)
     assert data.notes[0] == {
-        "en": "Left out, because they could not be read: 2 of 22 files.",
+        "en": "Left out as unreadable: 2 of 22 files.",
         "zh": "22 个文件中有 2 个无法读取，已剔除。",
     }
     assert data.content_hash != before.content_hash

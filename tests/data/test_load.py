@@ -346,7 +346,8 @@ def test_fashion_mnist_without_a_network_says_how_to_get_it(
     monkeypatch.setattr(builtin, "FASHION_URL", "file:///not/there/")
     with pytest.raises(MissingPathError) as caught:
         opened("fashion-mnist")
-    reason = "<urlopen error [Errno 2] No such file or directory: '/not/there/train-images-idx3-ubyte.gz'>"
+    file = "/not/there/train-images-idx3-ubyte.gz"
+    reason = f"<urlopen error [Errno 2] No such file or directory: '{file}'>"
     assert str(caught.value) == (
         f"fashion-mnist is not on this machine and could not be downloaded ({reason}); install the "
         "Debian package dataset-fashion-mnist, or name the folder that has its files with "

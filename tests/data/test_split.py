@@ -32,7 +32,7 @@ def test_every_example_is_in_one_part_and_copies_never_part(counts, copies, seed
     split = divide(y, groups=groups, classes=names, seed=seed)
     assert sorted(np.concatenate(all_parts(split)).tolist()) == list(range(len(y)))
     sides = [set(groups[part].tolist()) for part in all_parts(split)]
-    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert sum(len(side) for side in sides) == len(set().union(*sides))
     for part in all_parts(split):
         assert set(y[part].tolist()) == set(range(len(counts)))
 
@@ -107,3 +107,11 @@ def test_a_tiny_regression_is_refused():
     assert str(caught.value) == (
         "A regression needs at least 10 different examples to be divided. Received 5; add examples."
     )
+
+
+def test_a_class_of_one_much_copied_example_still_reaches_every_part():
+    y = np.repeat([0, 1], [12, 12])
+    groups = np.array([0, 1, *[2] * 10, *range(3, 15)])
+    for seed in range(5):
+        split = divide(y, groups=groups, classes=("a", "b"), seed=seed)
+        assert [0 in y[part] for part in all_parts(split)] == [True, True, True]

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from assay.data.encode import encode_rows
-from assay.errors import BadArgumentError, DataError
+from assay.data.table import read_table
+from assay.errors import AssayError, BadArgumentError, DataError
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_a_byte_order_mark_quotes_and_empty_lines_are_read(opened, write):
 def test_copies_of_a_row_stay_on_one_side(opened, write):
     data = opened(write("a,b\n" + rows() + rows()), target="b")
     sides = [set((part % 40).tolist()) for part in (data.train, data.val, data.test)]
-    assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    assert sum(len(side) for side in sides) == len(set().union(*sides))
     assert data.notes[0]["en"] == "Exact copies among the examples: 40; copies stay on one side."
 
 
@@ -297,11 +298,13 @@ def test_a_label_with_too_few_rows_is_named(opened, write):
         ),
         (
             b"a,b\n1,2\n3\n",
-            "Every row of {} must have 2 cells, like its header. Line 3 has 1; correct or quote it.",
+            "Every row of {} must have 2 cells, like its header. Line 3 has 1; correct or quote "
+            "it.",
         ),
         (
             b"a,b\n1,2\n3,4,5\n",
-            "Every row of {} must have 2 cells, like its header. Line 3 has 3; correct or quote it.",
+            "Every row of {} must have 2 cells, like its header. Line 3 has 3; correct or quote "
+            "it.",
         ),
         (b"a,a,b\n1,2,3\n", "Column names must differ. {} has 'a' more than once; rename them."),
         (
@@ -373,3 +376,23 @@ def test_names_of_columns_and_classes_are_kept_but_cannot_break_a_line(opened, w
     data = opened(write(text), target="b")
     assert data.preprocessing["columns"][0]["name"] == "=1+1\n\u202e"
     assert data.classes == ("<b>\\u202e", "=cmd")
+
+
+def test_no_damaged_table_raises_anything_but_an_assay_error(opened, write):
+    good = ("a,b,c\n" + "".join(f'{at}.5,"t{at % 3}",{at % 2}\n' for at in range(40))).encode()
+    numbers, refusals = np.random.default_rng(0), 0
+    for _ in range(200):
+        data = bytearray(good)
+        for at in numbers.integers(0, len(data), 3):
+            data[at] = numbers.choice(bytearray(b'",;\n\r\t\0\xffxe-1'))
+        try:
+            opened(write(bytes(data)), target="c")
+        except AssayError:
+            refusals += 1
+    assert refusals > 50  # the damage was felt
+
+
+def test_a_table_of_one_column_can_be_predicted(opened, write):
+    data = opened(write("a,b\n" + rows()), target="b")
+    alone = read_table(write("a\n" + "".join(f"{at}\n" for at in range(40)), "new.csv"))
+    np.testing.assert_array_equal(encode_rows(alone, data.preprocessing), data.x)

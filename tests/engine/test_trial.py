@@ -175,9 +175,7 @@ def test_a_stopped_trial_leaves_a_checkpoint_and_no_record(tmp_path: Path):
     asked = iter(range(100))
     with pytest.raises(Interrupted) as caught:
         run_trial(make_spec("mlp", dataset), dataset, tmp_path, stop=lambda: next(asked) >= 8)
-    assert str(caught.value) == (
-        "The trial was stopped after step 9 of 24 and can be resumed."
-    ) or str(caught.value).startswith("The trial was stopped after step ")
+    assert str(caught.value) == "The trial was stopped after step 8 of 24 and can be resumed."
     (left,) = tmp_path.iterdir()
     assert left.name.startswith("checkpoint-")
 

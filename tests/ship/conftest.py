@@ -6,14 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from ship_models import Trained, labelled_rows, trial_spec
 
-from assay.compare.candidates import candidate
 from assay.data.dataset import Dataset
 from assay.data.load import load, load_arrays
-from assay.engine.spec import TrialSpec
 from assay.engine.trial import run_trial
 from assay.ship.artifact import save_artifact
-from ship_models import Trained
 
 
 @pytest.fixture(scope="session")
@@ -22,27 +20,17 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Dataset], 
 
     def trained(name: str, dataset: Dataset) -> Trained:
         home = tmp_path_factory.mktemp("trained")
-        chosen = candidate(name, dataset.inputs, dataset.task)
-        spec = TrialSpec(
-            candidate=chosen,
-            task=dataset.task,
-            inputs=dataset.inputs,
-            outputs=dataset.outputs,
-            split_hash=dataset.split_hash,
-            seed=0,
-            steps=40,
-            evaluations=2,
-        )
+        spec = trial_spec(name, dataset)
         record = run_trial(spec, dataset, home / "trial")
         assert record.status == "finished", record.reason
         folder = save_artifact(
             home / "artifact",
             weights=home / "trial" / "weights.safetensors",
-            candidate=chosen,
+            candidate=spec.candidate,
             dataset=dataset,
             facts={"steps": record.steps, "cost": float("nan")},
         )
-        return Trained(folder, dataset, chosen, home / "trial")
+        return Trained(folder, dataset, spec.candidate, home / "trial")
 
     return trained
 
@@ -94,9 +82,7 @@ def regressor(
 def row_model(
     train: Callable[[str, Dataset], Trained], tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
-    draw = np.random.default_rng(0)
-    x = draw.normal(size=(90, 3))
-    y = np.array(["no", "perhaps", "yes"])[np.digitize(x[:, 0], [-0.5, 0.5])]
+    x, y = labelled_rows()
     return train("softmax_regression", load_arrays(x, y, folder=tmp_path_factory.mktemp("data")))
 
 

@@ -364,7 +364,7 @@ def test_a_network_of_the_users_own_loads_with_its_code(own: tuple[Trained, Path
 def test_changed_code_that_still_fits_is_told(own: tuple[Trained, Path]):
     trained, file = own
     file.write_text(NET.replace("self.last(x)", "-self.last(x)"))
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="is not the code that") as told:
         load(trained.folder, code=f"{file}:Net")
     assert [str(each.message) for each in told] == [
         f"The code of {file}:Net is not the code that {trained.folder} was trained with "

@@ -70,9 +70,7 @@ def test_an_image_may_be_a_path_a_picture_or_an_array(image_model: Trained, phot
     assert [len(answer) for answer in answers] == [1, 1, 1, 2, 1, 1, 1, 1]
 
 
-def test_a_picture_stored_on_its_side_is_turned_like_its_file(
-    image_model: Trained, tmp_path: Path
-):
+def test_a_picture_stored_on_its_side_is_turned_like_its_file(image_model: Trained, tmp_path: Path):
     path, predictor = tmp_path / "turned.jpg", load(image_model.folder)
     half = np.zeros((12, 12, 3), np.uint8)
     half[:6] = 255
@@ -116,6 +114,14 @@ def test_many_examples_are_scored_like_few(row_model: Trained):
     predictor = load(row_model.folder)
     x = np.random.default_rng(2).normal(size=(600, 3))  # more than one batch
     np.testing.assert_allclose(predictor.predict_proba(x)[599:], predictor.predict_proba(x[599:]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 63, 65, 130])
+def test_a_rows_answer_does_not_depend_on_the_rows_beside_it(regressor: Trained, count: int):
+    predictor, x = load(regressor.folder), regressor.dataset.x
+    x = np.repeat(x, 2, axis=0)
+    np.testing.assert_array_equal(predictor.score(x[:count]), predictor.score(x)[:count])
+    np.testing.assert_array_equal(predictor.score(x[::-1]), predictor.score(x)[::-1])
 
 
 def test_predicting_leaves_the_callers_random_numbers_alone(image_model: Trained, photos: Path):

@@ -46,6 +46,8 @@ def fork(work: Callable[[Callable[[str], None]], None]) -> Child:
     if pid == 0:
         try:
             work(lambda line: os.write(write, f"{line}\n".encode()) and None)
+        except BaseException as error:
+            os.write(write, repr(error).encode())
         finally:
             os._exit(7)
     os.close(write)

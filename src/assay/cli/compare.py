@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from assay.compare.recommend import PREFERENCES
 from assay.compare.request import LANGUAGES, PRECISIONS, Request
@@ -120,7 +120,7 @@ def show(study: Study, *, as_json: bool) -> int | None:
     return None if any(c.score for c in result.candidates) else 1
 
 
-def _with_progress(study: Study, lang: str) -> StudyResult:
+def _with_progress(study: Study, lang: Literal["en", "zh"]) -> StudyResult:
     from rich.console import Console
 
     from assay.report.progress import Progress

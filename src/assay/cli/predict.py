@@ -19,7 +19,7 @@ SUMMARY = "label files with the winner of a run"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "run",
+        "model",  # not "run": that is what the router calls
         metavar="RUN",
         help="a run's id or the beginning of it, ID/CANDIDATE, or a folder with a saved model",
     )
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", UserWarning)
-        predictor = load(args.run, store=args.store, code=args.code)
+        predictor = load(args.model, store=args.store, code=args.code)
     for warning in told:
         print(f"assay: {warning.message}", file=sys.stderr)
     for answer in predict_files(predictor, args.files, top=args.top):

@@ -80,7 +80,8 @@ def _show(store: Store, args: argparse.Namespace) -> int | None:
     rows = [_trial_row(s, records.get(h)) for s, h in zip(study.specs, study.trials, strict=True)]
     _print_table(("CANDIDATE", "SEED", "STATUS", "STEPS", "SECONDS", "RESULT"), rows)
     if study.status == "stopped":
-        print(f"\ncontinue with: assay resume {study.id}")
+        where = f" --store {args.store}" if args.store else ""
+        print(f"\ncontinue with: assay resume {study.id}{where}")
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from assay.compare.recommend import PREFERENCES
 from assay.compare.requirement import Requirement, parse_requirement
@@ -61,7 +61,7 @@ class Request:
     split_seed: int = 0
     patience: int | None = 10
     evaluations: int = 20
-    lang: str = "en"
+    lang: Literal["en", "zh"] = "en"
 
     def __post_init__(self) -> None:
         parse_budget(self.budget)
@@ -101,8 +101,11 @@ class Request:
     def from_json(cls, facts: Mapping[str, Any]) -> Request:
         """Return the request that `as_json` wrote; options of other versions are left out."""
         known = {f.name for f in fields(cls)}
-        values: dict[str, Any] = {k: v for k, v in facts.items() if k in known}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = {}
+        for name in known & set(facts):
+            value = facts[name]
+            values[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**values)
 
     def command(self) -> str:
         """Return the command line that asks the same."""

@@ -113,7 +113,7 @@ def _native(x: np.ndarray) -> np.ndarray:
         x = np.char.decode(x, "utf-8", "replace")
     if x.dtype.kind == "O" and all(isinstance(value, str) for value in x.ravel().tolist()):
         x = x.astype(str)
-    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+    return np.asarray(x, dtype=x.dtype.newbyteorder("="), order="C")
 
 
 def _one_dimension(y: np.ndarray, source: str) -> np.ndarray:

@@ -301,7 +301,7 @@ def _notes(tree: _Tree, *, headers: list[Header], size: tuple[int, int], bad: in
     if bad:
         notes.append(
             {
-                "en": f"Left out, because they could not be read: {bad:,} of {len(tree.files):,} files.",
+                "en": f"Left out as unreadable: {bad:,} of {len(tree.files):,} files.",
                 "zh": f"{len(tree.files):,} 个文件中有 {bad:,} 个无法读取，已剔除。",
             }
         )

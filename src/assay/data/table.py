@@ -79,6 +79,12 @@ def _read(path: Path, options: Options) -> Raw:
     import pandas as pd
 
     frame = read_table(path)
+    if len(frame.columns) < 2:
+        raise DataError(
+            f"A table needs the target and at least one column more. {shown(path)} has one column, "
+            f"{shown(frame.columns[0], most=60)!r}; separate the cells by commas, semicolons or "
+            "tabs."
+        )
     name = _target_name(path, list(frame.columns), options.target)
     column = frame[name]
     where = shown(path)
@@ -343,11 +349,6 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise DataError(
             f"A table may have {MOST_COLUMNS:,} columns. {shown(path)} has {len(header):,}; keep "
             "the ones that matter, or give them as an array in a .npz."
-        )
-    if len(header) < 2:
-        raise DataError(
-            f"A table needs the target and at least one column more. {shown(path)} has one column, "
-            f"{shown(header[0], most=60)!r}; separate the cells by commas, semicolons or tabs."
         )
     empty = [at + 1 for at, name in enumerate(header) if not name.strip()]
     if empty:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from assay.blocks.attention import SelfAttention
 from assay.engine import files
+from assay.engine.convolution import MOST_PIXELS, can_multiply, multiply_few_pixels, pixels_out
 from assay.engine.machine import processor, versions
 from assay.engine.randomness import seeded
 from assay.engine.spec import Candidate, Plan, digest
@@ -84,7 +85,7 @@ def choose_plan(
         return cached
     with seeded(_SEED, threads=threads):
         tuning = _Tuning(candidate, task, inputs, outputs, threads)
-        ways = _ways(tuning.model, task, inputs, precision, threads=threads)
+        ways = list(_ways(tuning.model, task, inputs, precision, threads=threads))
         plan = tuning.fastest(ways if autotune else ways[:1])
     with suppress(StoreError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +103,8 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for module in model.modules():
         _set_attention(module, plan.attention)
+        if plan.convolution == "matmul" and isinstance(module, nn.Conv2d) and can_multiply(module):
+            multiply_few_pixels(module)
         if plan.precision == "bf16" and _kept_in_fp32(module, plan.fp32_layers):
             _compute_in_fp32(module)
     return model
@@ -240,11 +243,14 @@ def _ways(
     lowest: Literal["fp32", "bf16"] = "bf16" if precision == "bf16" else "fp32"
     plain = Plan(precision=lowest, threads=threads)
     others = [
-        replace(plain, precision=p, memory_format=m, attention=a, fp32_layers=kept)
+        replace(
+            plain, precision=p, memory_format=m, attention=a, fp32_layers=kept, convolution=c
+        )
         for p in _precisions(precision, task)
         for kept in _fp32_layers(model, p)
         for m in _memory_formats(model, inputs)
         for a in _attentions(model)
+        for c in _convolutions(model, inputs, m)
     ]
     return [plain, *(way for way in others if way != plain)]
 
@@ -274,6 +280,39 @@ def _fp32_layers(model: nn.Module, precision: str) -> Iterator[tuple[str, ...]]:
     if precision == "bf16" and any(_depthwise(module) for module in model.modules()):
         yield ("depthwise",)
     yield ()
+
+
+def _convolutions(
+    model: nn.Module, inputs: tuple[int, ...], memory_format: str
+) -> Iterator[Literal["matmul", "direct"]]:
+    if memory_format == "channels_last" and _has_few_pixels(model, inputs):
+        yield "matmul"
+    yield "direct"
+
+
+def _has_few_pixels(model: nn.Module, inputs: tuple[int, ...]) -> bool:
+    """Return whether any convolution's output is small enough to be multiplied instead."""
+    found: list[bool] = []
+
+    def look(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if isinstance(module, nn.Conv2d):
+            found.append(pixels_out(module, arguments[0]) <= MOST_PIXELS)
+
+    hooks = [m.register_forward_pre_hook(look) for m in model.modules() if can_multiply(m)]
+    try:
+        if hooks:
+            _look_through(model, torch.zeros(1, *inputs))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return any(found)
+
+
+def _look_through(model: nn.Module, x: Tensor) -> None:
+    model.eval()
+    with torch.no_grad():
+        model(x)
+    model.train()
 
 
 def _has_choice_of_attention(module: nn.Module) -> bool:
@@ -314,7 +353,8 @@ def _compute_in_fp32(module: nn.Module) -> None:
 
 
 def _label(plan: Plan) -> str:
-    return " ".join((plan.precision, plan.memory_format, plan.attention, *plan.fp32_layers))
+    forms = (plan.precision, plan.memory_format, plan.attention, plan.convolution)
+    return " ".join((*forms, *plan.fp32_layers))
 
 
 def _read(path: Path) -> Plan | None:

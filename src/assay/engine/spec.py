@@ -34,6 +34,7 @@ class Plan:
         memory_format: Of image tensors and convolution weights.
         attention: "fused" is torch's scaled_dot_product_attention as it comes, "matmul" the
             written-out form.
+        convolution: "direct" is torch's own, "matmul" multiplies matrices where pixels are few.
         threads: Of one trial.
         compile: Whether torch.compile is applied.
         step_seconds: One training step at the recipe's batch size, CPU seconds; None if unmeasured.
@@ -43,6 +44,7 @@ class Plan:
     fp32_layers: tuple[str, ...] = ()
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     attention: Literal["fused", "matmul"] = "fused"
+    convolution: Literal["direct", "matmul"] = "direct"
     threads: int = 1
     compile: bool = False
     step_seconds: float | None = None

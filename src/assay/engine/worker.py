@@ -304,7 +304,7 @@ def _reason(error: Exception) -> str:
 
 
 def _warm_up(preload: Sequence[str]) -> None:
-    """Import what jobs need and take one training step: it loads as much again lazily."""
+    """Import what jobs need and train for a step: torch loads as much again at its first one."""
     import torch
 
     torch.set_num_threads(1)
@@ -312,22 +312,25 @@ def _warm_up(preload: Sequence[str]) -> None:
     for name in _USED_BY_JOBS:
         import_module(name)
     for name in preload:
-        with suppress(Exception):  # a broken library is its own candidate's failure, not ours
+        with suppress(ImportError):  # the job that needs it says what is missing
             import_module(name)
+    from assay.learners.optimization import Optimization
+
     model = torch.nn.Sequential(
         torch.nn.Conv2d(1, 2, 3),
         torch.nn.BatchNorm2d(2),
         torch.nn.Flatten(),
         torch.nn.Linear(72, 2),
     )
-    kinds = (torch.optim.SGD, torch.optim.AdamW)
-    optimizers = [kind(model.parameters(), lr=0.1, fused=True) for kind in kinds]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        scores = model(torch.zeros(2, 1, 8, 8))
-        loss = torch.nn.functional.cross_entropy(scores, torch.zeros(2, dtype=torch.int64))
-    loss.backward()  # type: ignore[no-untyped-call]
-    for optimizer in optimizers:
-        optimizer.step()
+    recipes = [Recipe(optimizer="sgd"), Recipe(optimizer="adamw", clip=1.0)]
+    for recipe in recipes:
+        optimization = Optimization(model, recipe=recipe, steps=1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            scores = model(torch.zeros(2, 1, 8, 8))
+        targets = torch.zeros(2, dtype=torch.int64)
+        loss = torch.nn.functional.cross_entropy(scores.float(), targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimization.step()
 
 
 if __name__ == "__main__":

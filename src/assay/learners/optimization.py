@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from assay.engine.spec import Recipe
 
-_WARMUP_FLOOR = 1e-8  # keeps a schedule without warm-up from dividing by zero
-
-
 def one_cycle(step: int, *, steps: int, warmup: float) -> float:
     """Return the fraction of the peak learning rate at `step`: up in a line, down in a line.
 
@@ -20,8 +17,9 @@ def one_cycle(step: int, *, steps: int, warmup: float) -> float:
         steps: Of the whole run.
         warmup: Fraction of all steps before the peak, in [0, 1).
     """
-    rise = max(warmup * steps, _WARMUP_FLOOR)
-    return min((step + 1) / rise, (steps - step) / max(steps - rise, 1.0), 1.0)
+    rise = warmup * steps
+    up = (step + 1) / rise if rise else 1.0
+    return min(up, (steps - step) / max(steps - rise, 1.0), 1.0)
 
 
 class Optimization:

@@ -386,8 +386,9 @@ def _prepares(artifact: Artifact) -> bool:
     facts, kind = artifact.preprocessing, artifact.task.split("-")[0]
     if kind == "tabular":
         columns = facts.get("columns")
-        whole = facts.get("kind") == "table" and isinstance(columns, list)
-        return whole and artifact.inputs == (sum(map(_width, columns)),)
+        if facts.get("kind") != "table" or not isinstance(columns, list):
+            return False
+        return artifact.inputs == (sum(_width(column) for column in columns),)
     if facts.get("kind") != kind or not (_is_numbers(facts, "mean") and _is_numbers(facts, "std")):
         return False
     width = len(facts["mean"])
@@ -411,10 +412,10 @@ def _width(column: Any) -> int:
     if not isinstance(column, dict) or not isinstance(column.get("name"), str):
         return LARGEST_INPUT
     if column.get("kind") == "numeric":
-        scaled = _is_number(column.get("mean")) and _is_number(column.get("std")) and column["std"]
-        return 1 + (column.get("missing") is True) if scaled else LARGEST_INPUT
+        whole = _is_number(column.get("mean")) and _is_number(column.get("std"))
+        return 1 + int(column.get("missing") is True) if whole and column["std"] else LARGEST_INPUT
     values = column.get("values")
     if column.get("kind") != "categorical" or not isinstance(values, list):
         return LARGEST_INPUT
     whole = all(value is None or isinstance(value, str) for value in values)
-    return len(values) + (column.get("other") is True) if whole else LARGEST_INPUT
+    return len(values) + int(column.get("other") is True) if whole else LARGEST_INPUT

@@ -15,13 +15,14 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from assay.data.dataset import Dataset
+from assay.data.dataset import PARTS, Dataset
 from assay.data.load import load_arrays
+from assay.data.names import shown
 from assay.engine.budget import Budget, parse_budget
 from assay.engine.executor import Inline, Job
 from assay.engine.machine import processor, versions
 from assay.engine.spec import Candidate, Plan, TrialRecord, TrialSpec, record_from_json
-from assay.errors import BadArgumentError, Interrupted, TrialError
+from assay.errors import BadArgumentError, DataError, Interrupted, TrialError
 from assay.ship.artifact import save_artifact
 from assay.ship.find import trial_facts, validation_score
 from assay.ship.load import is_own_code, load
@@ -63,6 +64,11 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def _train(self, x: np.ndarray, y: np.ndarray) -> None:
         """Run the trials and keep the model that is best on the validation part."""
         budget = parse_budget(self.budget)
+        for name in ("seeds", "evaluations"):
+            if getattr(self, name) < 1:
+                raise BadArgumentError(
+                    f"`{name}` must be at least 1. Received {name}={getattr(self, name)}."
+                )
         with _files(self.store) as (folder, store):
             dataset = load_arrays(
                 x, y, folder=folder / "data", task=self._task, seed=self._first_seed()
@@ -83,8 +89,6 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         return int(seed)
 
     def _specs(self, dataset: Dataset, budget: Budget) -> list[TrialSpec]:
-        if self.seeds < 1:
-            raise BadArgumentError(f"`seeds` must be at least 1. Received seeds={self.seeds}.")
         first = self._first_seed()
         return [
             self._spec(dataset, candidate, plan, budget, seed)
@@ -157,8 +161,9 @@ class AssayClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
         if len(self.classes_) < 2:
             raise BadArgumentError(
                 "A classifier needs at least two classes in `y`. Received one class, "
-                f"{self.classes_[0]!r}; add examples of another."
+                f"{shown(self.classes_[0])!r}; add examples of another."
             )
+        _refuse_rare(self.classes_, labels)
         self._train(X, labels)
         self.test_score_ = _best_metric(self.trials_, "test_accuracy")
         return self
@@ -200,6 +205,18 @@ class AssayRegressor(RegressorMixin, _NetworkEstimator):  # type: ignore[misc]
         """Return one value per row."""
         X = self._checked(X)  # noqa: N806
         return self.predictor_.predict(X).astype(np.float64)
+
+
+def _refuse_rare(classes: np.ndarray, labels: np.ndarray) -> None:
+    """Name the class as the caller does; behind this door classes are numbers."""
+    counts = np.bincount(labels)
+    rare = int(counts.argmin())
+    if counts[rare] < len(PARTS):
+        raise DataError(
+            f"Each class of `y` needs at least {len(PARTS)} examples, one for each part of the "
+            f"division. Class {shown(classes[rare])!r} has {counts[rare]}; add examples or remove "
+            "the class."
+        )
 
 
 @contextmanager

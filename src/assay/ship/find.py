@@ -120,7 +120,7 @@ def _save(store: Store, study: StudyEntry, name: str, folder: Path) -> None:
             f"No trial of {shown(name)} in run {study.id} has finished, so there is no model; "
             f"continue it with `assay resume {study.id}` or choose another candidate."
         )
-    best = max(done, key=validation_score)
+    best = max(sorted(done, key=lambda record: record.seed), key=validation_score)
     save_artifact(
         folder,
         weights=store.trial_folder(best.hash) / "weights.safetensors",

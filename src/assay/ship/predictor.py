@@ -20,6 +20,7 @@ from assay.errors import BadArgumentError
 from assay.ship.artifact import Artifact, write_artifact
 
 BATCH = 256  # examples scored at once
+ROWS = 64  # the same for tables: always as many, since other shapes round differently
 
 
 class Predictor:
@@ -73,8 +74,9 @@ class Predictor:
         Args:
             encoded: As `encode` returns them: the form of a prepared data set's `x`.
         """
-        starts = range(0, len(encoded), BATCH)
-        answers = [self._answer(encoded[start : start + BATCH]) for start in starts]
+        size = ROWS if self.artifact.preprocessing["kind"] == "table" else BATCH
+        pieces = (encoded[start : start + size] for start in range(0, len(encoded), size))
+        answers = [self._answer(piece) for piece in pieces]
         width = (self.artifact.outputs,) if self.classes else ()
         return np.concatenate([np.empty((0, *width), np.float32), *answers])
 
@@ -152,8 +154,10 @@ class Predictor:
 
     def _answer(self, encoded: np.ndarray) -> np.ndarray:
         examples = torch.from_numpy(np.array(encoded))  # a copy: torch wants to own its memory
+        if examples.ndim == 2:  # a row's answer must not depend on how many come with it
+            examples = nn.functional.pad(examples, (0, 0, 0, ROWS - len(examples)))
         with torch.inference_mode():
-            outputs: Tensor = self.model(self._normalise(examples)).float()
+            outputs: Tensor = self.model(self._normalise(examples)).float()[: len(encoded)]
         if self.classes:
             return outputs.softmax(dim=1).numpy()
         target = self.artifact.target

@@ -216,7 +216,9 @@ class Store:
         if self._readonly:
             return found
         kept = {h: r for h, r in found.items() if r.status == "failed" or self._has_files(h)}
-        return kept | self._adopt([h for h in wanted if h not in found])
+        adopted = self._adopt([h for h in wanted if h not in found])
+        known = kept | adopted
+        return {name: known[name] for name in wanted if name in known}
 
     def add_measurement(self, key: str, measurement: Measurement) -> None:
         """Write what a candidate costs; the first measurement of a key stays."""
@@ -294,7 +296,8 @@ class Store:
                 for part in _parts(wanted)
                 for row in connection.execute(trials.select().where(trials.c.hash.in_(part)))
             ]
-        return {row.hash: record_from_json(json.loads(row.record)) for row in rows}
+        records = {row.hash: record_from_json(json.loads(row.record)) for row in rows}
+        return {name: records[name] for name in wanted if name in records}
 
     def _adopt(self, missing: Iterable[str]) -> dict[str, TrialRecord]:
         """Take in the trials that are whole on disk and not in the database."""

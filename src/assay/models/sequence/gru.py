@@ -30,7 +30,8 @@ class GRU(nn.Module):
         self.kernel: Literal["fused", "steps"] = "fused"
         self.layer = nn.GRU(features, hidden, batch_first=True)
         self.head = nn.Linear(hidden, outputs)
-        for block in self.layer.weight_hh_l0.chunk(3):
+        _, weight_back, _, _ = self.layer.parameters()
+        for block in weight_back.chunk(3):  # reset, update, new
             nn.init.orthogonal_(block)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,11 +41,11 @@ class GRU(nn.Module):
 
     def steps(self, x: Tensor) -> Tensor:
         """Return the last state. (B, T, features) -> (B, hidden)."""
-        layer = self.layer
-        driven = F.linear(x, layer.weight_ih_l0, layer.bias_ih_l0)  # (B, T, 3 * hidden), at once
-        state = x.new_zeros(len(x), layer.hidden_size)
+        weight_in, weight_back, bias_in, bias_back = self.layer.parameters()
+        driven = F.linear(x, weight_in, bias_in)  # (B, T, 3 * hidden), at once
+        state = x.new_zeros(len(x), self.layer.hidden_size)
         for drive in driven.unbind(1):
-            echo = F.linear(state, layer.weight_hh_l0, layer.bias_hh_l0)
+            echo = F.linear(state, weight_back, bias_back)
             reset_in, update_in, new_in = drive.chunk(3, dim=1)
             reset_back, update_back, new_back = echo.chunk(3, dim=1)
             reset = torch.sigmoid(reset_in + reset_back)

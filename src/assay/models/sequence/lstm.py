@@ -31,11 +31,12 @@ class LSTM(nn.Module):
         self.kernel: Literal["fused", "steps"] = "fused"
         self.layer = nn.LSTM(features, hidden, batch_first=True)
         self.head = nn.Linear(hidden, outputs)
-        for block in self.layer.weight_hh_l0.chunk(4):
+        _, weight_back, bias_in, bias_back = self.layer.parameters()
+        for block in weight_back.chunk(4):  # write, keep, content, show
             nn.init.orthogonal_(block)
-        nn.init.zeros_(self.layer.bias_hh_l0)
-        nn.init.zeros_(self.layer.bias_ih_l0)
-        nn.init.ones_(self.layer.bias_ih_l0.chunk(4)[1])  # forget gate
+        nn.init.zeros_(bias_back)
+        nn.init.zeros_(bias_in)
+        nn.init.ones_(bias_in.chunk(4)[1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Score a batch of sequences."""
@@ -44,11 +45,11 @@ class LSTM(nn.Module):
 
     def steps(self, x: Tensor) -> Tensor:
         """Return the last state. (B, T, features) -> (B, hidden)."""
-        layer = self.layer
-        driven = F.linear(x, layer.weight_ih_l0, layer.bias_ih_l0)  # (B, T, 4 * hidden), at once
-        state = cell = x.new_zeros(len(x), layer.hidden_size)
+        weight_in, weight_back, bias_in, bias_back = self.layer.parameters()
+        driven = F.linear(x, weight_in, bias_in)  # (B, T, 4 * hidden), at once
+        state = cell = x.new_zeros(len(x), self.layer.hidden_size)
         for drive in driven.unbind(1):
-            gates = drive + F.linear(state, layer.weight_hh_l0, layer.bias_hh_l0)
+            gates = drive + F.linear(state, weight_back, bias_back)
             write, keep, content, show = gates.chunk(4, dim=1)
             cell = keep.sigmoid() * cell + write.sigmoid() * torch.tanh(content)
             state = show.sigmoid() * torch.tanh(cell)

@@ -30,7 +30,8 @@ class RNN(nn.Module):
         self.kernel: Literal["fused", "steps"] = "fused"
         self.layer = nn.RNN(features, hidden, batch_first=True)
         self.head = nn.Linear(hidden, outputs)
-        nn.init.orthogonal_(self.layer.weight_hh_l0)
+        _, weight_back, _, _ = self.layer.parameters()
+        nn.init.orthogonal_(weight_back)
 
     def forward(self, x: Tensor) -> Tensor:
         """Score a batch of sequences."""
@@ -39,11 +40,11 @@ class RNN(nn.Module):
 
     def steps(self, x: Tensor) -> Tensor:
         """Return the last state. (B, T, features) -> (B, hidden)."""
-        layer = self.layer
-        driven = F.linear(x, layer.weight_ih_l0, layer.bias_ih_l0)  # (B, T, hidden), at once
-        state = x.new_zeros(len(x), layer.hidden_size)
+        weight_in, weight_back, bias_in, bias_back = self.layer.parameters()
+        driven = F.linear(x, weight_in, bias_in)  # (B, T, hidden), at once
+        state = x.new_zeros(len(x), self.layer.hidden_size)
         for drive in driven.unbind(1):
-            state = torch.tanh(drive + F.linear(state, layer.weight_hh_l0, layer.bias_hh_l0))
+            state = torch.tanh(drive + F.linear(state, weight_back, bias_back))
         return state
 
 

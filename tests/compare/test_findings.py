@@ -1,0 +1,168 @@
+"""Records and predictions become rows, confusion counts and hard examples."""
+
+import base64
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from assay.compare.findings import Trained, hardest, rank, read_predictions, score_tables
+from assay.data.dataset import Dataset
+from assay.engine.spec import Candidate, TrialRecord
+from assay.errors import StoreError
+
+
+def dataset(y, *, classes=("cat", "dog"), inputs=(1, 2, 2), ids=()) -> Dataset:
+    y = np.asarray(y)
+    x = np.arange(len(y) * math.prod(inputs), dtype=np.uint8).reshape(len(y), *inputs)
+    return Dataset(
+        folder=Path(),
+        name="pets",
+        source="pets",
+        task="image-classification" if classes else "tabular-regression",
+        inputs=inputs,
+        classes=classes,
+        preprocessing={},
+        content_hash="c",
+        split_hash="s",
+        split_seed=0,
+        x=x,
+        y=y,
+        train=np.array([0]),
+        val=np.array([1]),
+        test=np.arange(2, len(y)),
+        ids=ids,
+    )
+
+
+def trained(name, predicted, *, failed=0, failure="") -> Trained:
+    predicted = np.asarray(predicted)
+    records = [
+        TrialRecord(
+            hash=f"{name}{seed}",
+            candidate=name,
+            seed=seed,
+            status="finished",
+            metrics={"test_accuracy": 0.5 + seed, "val_accuracy": 0.25},
+            train_seconds=2.0 + seed,
+            samples_per_second=10.0,
+        )
+        for seed in range(len(predicted))
+    ]
+    records += [
+        TrialRecord(hash="f", candidate=name, seed=9, status="failed", reason="diverged at step 3")
+        for _ in range(failed)
+    ]
+    return Trained(
+        candidate=Candidate(name=name, digest="d", family="cnn"),
+        specs=(),
+        records=tuple(records),
+        predicted=predicted,
+        cost=None,
+        failure=failure,
+    )
+
+
+DATA = dataset([0, 1, 0, 0, 1, 1])  # the test part is 0 0 1 1
+GOOD = trained("good", [[0, 0, 1, 1], [0, 0, 1, 0]])
+POOR = trained("poor", [[1, 1, 1, 0]])
+BROKEN = trained("broken", np.empty((0, 0)), failed=2)
+UNPLANNED = trained("alien", np.empty((0, 0)), failure="does not accept the shape")
+
+
+def test_rows_are_ranked_by_mean_score_and_the_failed_come_last():
+    rows = rank([BROKEN, POOR, UNPLANNED, GOOD], DATA)
+    assert [(r.rank, r.name) for r in rows] == [
+        (1, "good"),
+        (2, "poor"),
+        (3, "alien"),
+        (4, "broken"),
+    ]
+    assert [r.score.mean if r.score else None for r in rows] == [0.875, 0.25, None, None]
+
+
+def test_smaller_errors_rank_first():
+    data = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
+    rows = rank([trained("far", [[3.0, 4.0]]), trained("near", [[1.0, 2.5]])], data)
+    assert [r.name for r in rows] == ["near", "far"]
+    assert rows[0].score.mean == pytest.approx(math.sqrt(0.125))
+    assert rows[1].score.mean == pytest.approx(2.0)
+    assert rows[1].score.low <= 2.0 <= rows[1].score.high
+    assert rows[0].confusion == ()
+
+
+def test_a_row_holds_means_over_the_seeds_that_finished():
+    (row,) = rank([trained("some", [[0, 0, 1, 1], [0, 0, 1, 1]], failed=1)], DATA)
+    assert row.metrics == {"test_accuracy": 1.0, "val_accuracy": 0.25}
+    assert (row.train_seconds, row.samples_per_second) == (2.5, 10.0)
+    assert [s.status for s in row.seeds] == ["finished", "finished", "failed"]
+    assert row.seeds[2].reason == "diverged at step 3"
+    assert math.isnan(row.seeds[2].score)
+
+
+def test_confusion_counts_truth_by_prediction_over_all_seeds():
+    (row,) = rank([GOOD], DATA)
+    assert row.confusion == ((4, 0), (1, 3))
+
+
+def test_a_candidate_that_could_not_be_planned_says_why():
+    (row,) = rank([UNPLANNED], DATA)
+    assert row.score is None
+    assert [s.reason for s in row.seeds] == ["does not accept the shape"]
+
+
+def test_scores_are_larger_for_what_is_better():
+    assert score_tables([GOOD, BROKEN], DATA) == {
+        "good": pytest.approx(np.array([[1, 1, 1, 1], [1, 1, 1, 0]]))
+    }
+    numbers = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
+    found = score_tables([trained("near", [[1.0, 2.5]])], numbers)
+    assert found["near"] == pytest.approx(np.array([[0.0, -0.25]]))
+
+
+def test_the_hardest_examples_are_those_most_trials_got_wrong():
+    data = dataset([0, 1, 0, 0, 1, 1], ids=tuple(f"{i}.png" for i in range(6)))
+    found = hardest([GOOD, POOR, BROKEN], data)
+    assert [(h.id, h.truth, h.predicted) for h in found] == [
+        ("5.png", "dog", "cat"),
+        ("2.png", "cat", "cat"),
+        ("3.png", "cat", "cat"),
+    ]
+    assert [h.wrong for h in found] == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    image = Image.open(io.BytesIO(base64.b64decode(found[0].png)))
+    assert np.array_equal(np.asarray(image), data.x[5, 0])
+
+
+def test_a_hard_value_is_shown_with_its_mean_error():
+    data = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
+    (worst,) = hardest([trained("near", [[1.0, 2.5], [1.0, 3.5]])], data)
+    assert worst.id == "example 3"
+    assert (worst.truth, worst.predicted, worst.wrong, worst.png) == ("2", "3", 1.0, "")
+
+
+def test_nothing_is_hard_when_nothing_finished():
+    assert hardest([BROKEN], DATA) == ()
+
+
+def test_predictions_are_read_from_the_trials_folders(tmp_path: Path):
+    for seed in range(2):
+        (tmp_path / str(seed)).mkdir()
+        probs = np.eye(3, dtype=np.float32)[[seed, 2]]
+        save_file({"test_probs": probs}, tmp_path / str(seed) / "outcome.safetensors")
+    found = read_predictions([tmp_path / "0", tmp_path / "1"], regression=False)
+    assert found.tolist() == [[0, 2], [1, 2]]
+
+
+def test_a_damaged_prediction_file_is_named(tmp_path: Path):
+    (tmp_path / "outcome.safetensors").write_bytes(b"not tensors at all")
+    with pytest.raises(StoreError) as caught:
+        read_predictions([tmp_path], regression=False)
+    assert str(caught.value) == (
+        "A finished trial keeps its predictions in outcome.safetensors. "
+        f"{tmp_path}/outcome.safetensors cannot be read (SafetensorError); remove the folder "
+        f"{tmp_path} and run the same command again."
+    )

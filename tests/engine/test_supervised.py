@@ -1,0 +1,159 @@
+"""The supervised learner is torch's own training loop, and nothing else."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from assay.engine import metrics
+from assay.engine.spec import Plan, Recipe
+from assay.learners.optimization import Optimization, one_cycle
+from assay.learners.supervised import Supervised
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.Flatten(),
+        nn.Linear(5 * 4 * 4, 3),
+    )  # fmt: skip
+
+
+BATCHES = [(torch.randn(6, 2, 8, 8), torch.randint(3, (6,))) for _ in range(4)]
+
+
+def plain_loop(model: nn.Module, recipe: Recipe) -> list[float]:
+    """What a person would write."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.ndim == 1]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, lr=1.0, momentum=recipe.momentum, nesterov=True)
+    else:
+        optimizer = torch.optim.AdamW(groups, lr=1.0)
+    losses = []
+    for step, (x, y) in enumerate(BATCHES):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * one_cycle(step, steps=len(BATCHES), warmup=recipe.warmup)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y, label_smoothing=recipe.label_smoothing)
+        loss.backward()
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(lr=0.01),
+        Recipe(optimizer="sgd", lr=0.1, weight_decay=0.1, clip=0.5),
+        Recipe(lr=0.01, weight_decay=0.5, warmup=0.0, label_smoothing=0.0),
+    ],
+    ids=["adamw", "sgd", "bare"],
+)
+def test_it_learns_as_a_plain_loop_does(recipe: Recipe, memory_format: str):
+    expected = plain_loop(network(), recipe)
+    model = network()
+    if memory_format == "channels_last":
+        model = model.to(memory_format=torch.channels_last)
+    plan = Plan(memory_format=memory_format)
+    learner = Supervised(model, recipe=recipe, plan=plan, steps=len(BATCHES))
+    losses = [learner.step(x, y).item() for x, y in BATCHES]
+    assert losses == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_learning_rate_rises_and_falls_in_lines():
+    rates = [one_cycle(step, steps=10, warmup=0.2) for step in range(10)]
+    assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+    assert [one_cycle(step, steps=4, warmup=0) for step in range(4)] == [1, 0.75, 0.5, 0.25]
+    assert one_cycle(0, steps=1, warmup=0.5) == 1
+
+
+def test_channels_last_weights_are_updated_without_copies():
+    model = network().to(memory_format=torch.channels_last)
+    optimization = Optimization(model, recipe=Recipe(), steps=10)
+    assert all(tensor.is_contiguous() for tensor in optimization._updated)
+    ours = {p.data_ptr() for p in model.parameters()}
+    assert {tensor.data_ptr() for tensor in optimization._updated} == ours
+
+
+def test_frozen_weights_stay():
+    model = network()
+    model[0].weight.requires_grad_(False)
+    before = model[0].weight.clone()
+    learner = Supervised(model, recipe=Recipe(), plan=Plan(), steps=10)
+    for x, y in BATCHES:
+        learner.step(x, y)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_what_a_model_exempts_is_not_decayed():
+    model = network()
+    model.no_weight_decay = lambda: {"5.weight"}
+    recipe = Recipe(lr=0.1, weight_decay=0.5, warmup=0)
+    optimization = Optimization(model, recipe=recipe, steps=10)
+    before = copy.deepcopy(model.state_dict())
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimization.step()
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"0.weight", "3.weight"}
+
+
+def test_evaluating_changes_nothing():
+    learner = Supervised(network(), recipe=Recipe(), plan=Plan(), steps=10)
+    before = {name: tensor.clone() for name, tensor in learner.state().items()}
+    x, y = BATCHES[0]
+    loss, score = learner.evaluate([x[:4], x[4:]], y)
+    with torch.no_grad():
+        logits = learner.model.eval()(x)
+    assert loss == pytest.approx(F.cross_entropy(logits, y).item())
+    assert score == pytest.approx((logits.argmax(1) == y).float().mean().item())
+    assert all(torch.equal(learner.state()[name], tensor) for name, tensor in before.items())
+
+
+def test_regression_is_learnt_in_standard_units():
+    model = nn.Sequential(nn.Linear(1, 1))
+    nn.init.zeros_(model[0].weight)
+    nn.init.constant_(model[0].bias, 0.5)
+    learner = Supervised(
+        model, recipe=Recipe(), plan=Plan(), steps=10, target=(100.0, 10.0)
+    )
+    y = torch.tensor([100.0, 110.0])
+    assert learner.predict([torch.zeros(2, 1)]).tolist() == [105.0, 105.0]
+    loss, score = learner.evaluate([torch.zeros(2, 1)], y)
+    assert loss == pytest.approx(0.25)
+    assert score == pytest.approx(0.0)
+
+
+def test_scores_agree_with_scikit_learn():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(0)
+    truth = random.integers(4, size=200)
+    probs = random.dirichlet(np.ones(5), size=200)  # with a fifth class that never is true
+    labels = probs.argmax(1)
+    ours = metrics.evaluate(probs, truth, "image-classification")
+    assert ours["accuracy"] == pytest.approx(sklearn.accuracy_score(truth, labels))
+    assert ours["macro_f1"] == pytest.approx(sklearn.f1_score(truth, labels, average="macro"))
+    assert ours["log_loss"] == pytest.approx(sklearn.log_loss(truth, probs, labels=range(5)))
+    values, predicted = random.normal(size=200), random.normal(size=200)
+    ours = metrics.evaluate(predicted, values, "tabular-regression")
+    assert ours["rmse"] == pytest.approx(sklearn.root_mean_squared_error(values, predicted))
+    assert ours["mae"] == pytest.approx(sklearn.mean_absolute_error(values, predicted))
+    assert ours["r2"] == pytest.approx(sklearn.r2_score(values, predicted))
+
+
+def test_a_constant_target_has_no_r2_and_spreads_by_one():
+    constant = np.full(4, 7.0)
+    assert metrics.evaluate(constant, constant, "tabular-regression")["r2"] == 0.0
+    assert metrics.spread(constant) == (7.0, 1.0)
