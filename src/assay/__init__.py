@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.compare.study import Study
     from assay.models.build import build
-    from assay.ship.estimator import AssayClassifier
+    from assay.ship.estimator import AssayClassifier, AssayRegressor
     from assay.ship.load import load
 
 __version__ = "0.1.0"
-__all__ = ["AssayClassifier", "Study", "build", "load"]
+__all__ = ["AssayClassifier", "AssayRegressor", "Study", "build", "load"]
 
 _HOMES = {
     "AssayClassifier": "assay.ship.estimator",
+    "AssayRegressor": "assay.ship.estimator",
     "Study": "assay.compare.study",
     "build": "assay.models.build",
     "load": "assay.ship.load",

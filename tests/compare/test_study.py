@@ -163,7 +163,7 @@ def test_another_preference_is_another_view_of_the_same_trials(first, home: Path
 
 
 def test_more_seeds_reuse_the_trials_there_are(first, home: Path):
-    result = Study("digits", store=home / "store", **{**SHORT, "seeds": 3}).run()
+    result = Study("digits", store=home / "store", workers=0, **{**SHORT, "seeds": 3}).run()
     assert result.trials_run == 2
     assert all(len(c.seeds) == 3 for c in result.candidates)
 
@@ -201,7 +201,7 @@ def test_a_stop_keeps_what_is_there_and_the_same_call_continues(tmp_path: Path):
         entry = store.study(study.id)
         assert entry.status == "stopped"
         assert 1 <= entry.finished < 4
-    again = Study.again(study.id[:6], store=str(tmp_path)).run()
+    again = Study.again(study.id[:6], store=str(tmp_path), workers=0).run()
     assert again.trials_run == 4 - entry.finished
     with Store.open(tmp_path) as store:
         assert store.study(study.id).status == "finished"
@@ -212,7 +212,10 @@ def test_failing_candidates_stay_in_the_table_and_the_study_goes_on(tmp_path: Pa
     file.write_text(BROKEN_NET)
     names = [f"{file}:{name}" for name in ("Crashes", "Diverges", "WrongShape")]
     study = Study(
-        "digits", store=tmp_path / "s", **{**SHORT, "models": ["mlp", *names], "seeds": 1}
+        "digits",
+        store=tmp_path / "s",
+        workers=0,
+        **{**SHORT, "models": ["mlp", *names], "seeds": 1},
     )
     result = study.run()
     assert result.candidates[0].name == "mlp"

@@ -179,6 +179,13 @@ def test_a_bomb_is_refused_by_what_it_declares(opened, photos, size, reason):
     assert refused(opened, photos) == unreadable(photos, 21, f"'cat/bomb.png' ({reason})")
 
 
+@pytest.mark.parametrize("kind", ["PPM", "TGA", "ICO"])
+def test_other_formats_are_not_decoded_though_pillow_could(opened, photos, kind):
+    Image.new("RGB", (16, 16)).save(photos / "cat/whole.png", kind)
+    expected = unreadable(photos, 21, f"'cat/whole.png' (not an image of {FORMATS})")
+    assert refused(opened, photos) == expected
+
+
 @pytest.mark.parametrize(
     "head", [b"SIMPLE  =                    T", b"8BPS\0\1", b"%!PS-Adobe-3.0 EPSF"]
 )

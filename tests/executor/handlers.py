@@ -73,6 +73,7 @@ def count(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str,
         part.replace(file)
         emit(Event(kind="progress", candidate=payload.get("name", "a"), step=step))
         if stop():
+            file.with_suffix(".stopped").touch()
             raise Interrupted("stopped")
         time.sleep(payload.get("seconds", 0.01))
     return {"steps": int(file.read_text()), "began": start}
@@ -87,4 +88,14 @@ def deaf(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, 
     return {}
 
 
-HANDLERS = {f"test:{f.__name__}": f for f in (echo, note, talk, fail, grab, die, count, deaf)}
+def mute(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Hear no SIGTERM, and say nothing once the file `quiet` is there: no pipe will break."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while not Path(payload["file"]).with_name("quiet").exists():
+        emit(Event(kind="progress", candidate="mute"))
+        time.sleep(0.02)
+    time.sleep(60)
+    return {}
+
+
+HANDLERS = {f"test:{f.__name__}": f for f in (echo, note, talk, fail, grab, die, count, deaf, mute)}

@@ -296,7 +296,8 @@ def test_a_callback_that_raises_leaves_no_process(pool: Pool, tmp_path: Path):
 
 
 def test_results_nobody_waits_for_leave_no_process(pool: Pool, tmp_path: Path):
-    running = pool.run([job("echo"), counting(tmp_path, steps=10_000)])
+    first = job("note", file=str(tmp_path / "log"), name="n", seconds=0.5)
+    running = pool.run([first, counting(tmp_path, steps=10_000)])
     next(running)
     children = pool.children
     running.close()

@@ -48,6 +48,7 @@ def test_the_first_signal_checkpoints_and_exits_with_its_code(
     assert process.returncode == code
     assert sorted(out.split("\n")[:-1]) == ["a stopped", "b stopped"]
     assert sorted(progress(tmp_path)) == ["a", "b"]
+    assert sorted(file.name for file in tmp_path.glob("*.stopped")) == ["a.stopped", "b.stopped"]
     assert not any(map(alive, (warm, *children)))
 
 
@@ -92,7 +93,9 @@ def test_a_killed_study_leaves_no_process_and_continues(tmp_path: Path):
 
 def test_a_study_killed_with_its_warm_process_stopped_leaves_no_child(tmp_path: Path):
     """A frozen warm process cannot act: its death must be enough for the children."""
-    with study(tmp_path) as (process, warm, children):
+    with study(tmp_path, kind="mute") as (process, warm, children):
+        (tmp_path / "quiet").touch()
+        time.sleep(0.3)
         os.kill(warm, signal.SIGSTOP)
         process.kill()
         process.wait()

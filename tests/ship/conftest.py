@@ -67,7 +67,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image_model(
     train: Callable[[str, Dataset], Trained], photos: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
-    return train("lenet5", load(photos, folder=tmp_path_factory.mktemp("prepared")))
+    return train("whitened_cnn", load(photos, folder=tmp_path_factory.mktemp("prepared")))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from assay import __version__
 from assay.errors import AssayError, nearest
@@ -23,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 when it worked, 1 when it failed, 2 when the call was wrong."""
     words = [*(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
     try:
-        parser, words = _parser_for([w for w in words if w != "--debug"])
-        args = parser.parse_args(words)
-        return args.run(args) or 0
+        command, parser = _command(words)
+        return command.run(parser.parse_args(words[1:])) or 0
     except AssayError as error:
         if debug:
             raise
@@ -37,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser_for(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
-    """Return the parser of the command named first, and the words left for it."""
+def _command(words: list[str]) -> tuple[Any, argparse.ArgumentParser]:
+    """Return the module of the command named first, and its parser."""
     top = _top_parser()
     if not words or words[0].startswith("-"):
         top.parse_args(words or ["--help"])  # --help and --version end here
@@ -49,8 +50,7 @@ def _parser_for(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
     parser = argparse.ArgumentParser(prog=f"assay {name}", description=command.SUMMARY)
     command.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=command.run)
-    return parser, words[1:]
+    return command, parser
 
 
 def _top_parser() -> argparse.ArgumentParser:

@@ -90,7 +90,8 @@ def header(data: BinaryIO) -> Header:
     """
     with _opened(data) as image:
         height, width = image.height, image.width
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # stored on its side
+        looked = image.format != "PNG" or "exif" in image.info  # else Pillow decodes it to look
+        if looked and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # stored on its side
             height, width = width, height
         animated = getattr(image, "n_frames", 1) > 1
         return Header(size=(height, width), gray=image.mode in GRAY, animated=animated)

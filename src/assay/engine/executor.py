@@ -275,7 +275,6 @@ class Pool:
         for message in messages:
             running = self._running.get(message.get("number", 0))
             if running is not None:
-                running.pid = message.get("started", running.pid)
                 running.ended = message.get("ended", running.ended)
 
     def _start_again(self, queue: deque[_Waiting]) -> None:
@@ -451,6 +450,8 @@ def _take(running: _Running, on_event: OnEvent) -> None:
     for message in map(json.loads, lines):
         if "event" in message:
             on_event(Event(**message["event"]))
+        elif "pid" in message:
+            running.pid = message["pid"]
         else:
             running.outcome = message
 

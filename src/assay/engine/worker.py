@@ -209,7 +209,6 @@ class _Server:
             _run_child(self._handlers, request, pipe, warm)
         os.close(pipe)
         self._children[pid] = request["number"]
-        self._tell({"number": request["number"], "started": pid})
 
     def _bury(self) -> None:
         """Tell how children ended that have ended."""
@@ -235,6 +234,7 @@ def _run_child(
         stopped = _own_signals()
         _own_output(request["log"])
         _limit_memory(request.get("memory"))
+        _write(pipe, {"pid": os.getpid()})
 
         def emit(event: Event) -> None:
             _write(pipe, {"event": asdict(event)})

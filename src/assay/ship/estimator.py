@@ -171,8 +171,7 @@ class AssayClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the probability of each class (N, K), columns in the order of `classes_`."""
         X = self._checked(X)  # noqa: N806
-        order = np.argsort([int(name) for name in self.predictor_.classes])
-        return self.predictor_.predict_proba(X)[:, order]
+        return self.predictor_.predict_proba(X)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the most probable label of each row."""
