@@ -207,6 +207,50 @@ def test_a_stop_keeps_what_is_there_and_the_same_call_continues(tmp_path: Path):
         assert store.study(study.id).status == "finished"
 
 
+def test_a_killed_study_continues_to_the_same_result(first, tmp_path: Path):
+    _, unbroken, _ = first
+    words = ["--models", ",".join(MODELS), "--budget", "60steps", "--seeds", "2"]
+    words += ["--evaluations", "4", "--no-autotune", "--store", str(tmp_path), "--workers", "1"]
+    command = [sys.executable, "-m", "assay", "compare", "digits", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "seed 0" in line:
+                break
+        process.kill()
+    study = Study("digits", store=tmp_path, workers=0, **SHORT)
+    resumed = study.run()
+    assert 1 <= resumed.trials_run < 4
+    assert [(c.name, c.score) for c in resumed.candidates] == [
+        (c.name, c.score) for c in unbroken.candidates
+    ]
+
+
+def test_sigterm_ends_the_command_with_143_and_says_how_to_continue(tmp_path: Path):
+    words = ["--models", "mlp", "--budget", "100000steps", "--seeds", "1", "--patience", "none"]
+    command = [sys.executable, "-m", "assay", "compare", "digits", *words, "--store", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "computes with" in line:
+                break
+        process.terminate()
+        last = process.stderr.read().splitlines()[-1]
+    with Store.open(tmp_path) as store:
+        (entry,) = store.studies()
+    assert process.returncode == 143
+    assert last == f"assay: Stopped; continue with: assay resume {entry.id} --store {tmp_path}"
+    assert entry.status == "stopped"
+
+
+def test_a_mistake_leaves_nothing_behind(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").touch()
+    assert main(["compare", "digits", "--models", "resnt18"]) == 2
+    assert main(["compare", "nowhere"]) == 2
+    assert main(["compare", "empty.csv", "--target", "y"]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.csv"]
+    assert capsys.readouterr().err.count("\n") == 3
+
+
 def test_failing_candidates_stay_in_the_table_and_the_study_goes_on(tmp_path: Path):
     file = tmp_path / "nets.py"
     file.write_text(BROKEN_NET)

@@ -34,6 +34,21 @@ class Dropping(nn.Module):
         return self.head(x)
 
 
+class Convolving(nn.Module):
+    """Its second convolution is wide and has 16 pixels to compute."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs[0], 64, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(64, 64, 3, padding=1, stride=2), nn.ReLU(),
+            nn.Flatten(), nn.Linear(64 * 16, outputs),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
 class Hungry(Dropping):
     def forward(self, x):
         if self.training:

@@ -126,9 +126,7 @@ def test_regression_is_learnt_in_standard_units():
     model = nn.Sequential(nn.Linear(1, 1))
     nn.init.zeros_(model[0].weight)
     nn.init.constant_(model[0].bias, 0.5)
-    learner = Supervised(
-        model, recipe=Recipe(), plan=Plan(), steps=10, target=(100.0, 10.0)
-    )
+    learner = Supervised(model, recipe=Recipe(), plan=Plan(), steps=10, target=(100.0, 10.0))
     y = torch.tensor([100.0, 110.0])
     assert learner.predict([torch.zeros(2, 1)]).tolist() == [105.0, 105.0]
     loss, score = learner.evaluate([torch.zeros(2, 1)], y)

@@ -199,9 +199,10 @@ def test_a_full_disk_stops_the_trial_and_is_not_the_candidates_fault(
     def refuse(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(StoreError):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
-        run_trial(make_spec("mlp", dataset), dataset, tmp_path)
+        with pytest.raises(StoreError):
+            run_trial(make_spec("mlp", dataset), dataset, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert run_trial(make_spec("mlp", dataset), dataset, tmp_path).status == "finished"
 

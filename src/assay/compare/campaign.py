@@ -52,16 +52,11 @@ class Campaign:
         self._executor: Executor | None = None
         self._modules: tuple[str, ...] = ()
         self._stop = Stop()
-        self._hint = ""
+        self.hint = "run the same command again to continue"  # ends the sentence after a stop
 
     @contextmanager
-    def running(self, hint: str) -> Iterator[None]:
-        """Give jobs somewhere to run; a signal stops them, kept for another day.
-
-        Args:
-            hint: How to continue, the end of the sentence that reports the stop.
-        """
-        self._hint = hint
+    def running(self) -> Iterator[None]:
+        """Give jobs somewhere to run; a signal stops them, kept for another day."""
         with stop_on_signals(self._pass_on) as self._stop:
             try:
                 yield
@@ -132,7 +127,7 @@ class Campaign:
                 if result.status != "stopped":
                     yield job, result
         if executor.stopping or self._stop.requested:
-            raise self._stop.error(f"Stopped; {self._hint}")
+            raise self._stop.error(f"Stopped; {self.hint}")
 
     def _start(self) -> Executor:
         if self._executor is None:

@@ -31,10 +31,11 @@ from assay.engine.spec import (
     digest,
     spec_from_json,
 )
-from assay.errors import BadArgumentError, Interrupted, UnknownNameError, nearest
+from assay.errors import AssayError, BadArgumentError, Interrupted, UnknownNameError, nearest
+from assay.models.foreign import foreign_digest
 from assay.ship.artifact import FACTS, save_artifact
 from assay.ship.find import WINNER, trial_facts, validation_score
-from assay.store.place import default_store
+from assay.store.place import default_store, locate
 from assay.store.store import Store, StudyEntry
 
 OnEvent = Callable[[Event], None]
@@ -57,7 +58,7 @@ class Study:
     Attributes:
         request: Every option.
         id: The study's name in its store; known once `run` has looked at the data.
-        folder: Where report and winner are; known from then on too.
+        folder: Where report and winner are; known once there is something to run.
 
     Example:
         result = Study("digits", models=["mlp", "lenet5"], budget="2s").run()
@@ -127,10 +128,13 @@ class Study:
             AssayError: The data, the options or the store cannot be used.
         """
         began = time.monotonic()
-        with Store.open(self._where()) as store, store.lock():
-            dataset = self._load(store)
-            candidates = self._candidates(dataset)
-            self._name(dataset, candidates)
+        for name in self.request.models or ():
+            foreign_digest(name)  # an unknown name is told before anything is written
+        where = self._where()
+        dataset = self._load(locate(where).files)
+        candidates = self._candidates(dataset)
+        self._name(dataset, candidates)
+        with Store.open(where) as store, store.lock():
             if on_data:
                 on_data(dataset, candidates)
             work = _Work(self, store, dataset, candidates, on_event or _ignore)
@@ -139,8 +143,19 @@ class Study:
     def _where(self) -> str | Path:
         return self.request.store or default_store(None if self._arrays else self.request.data)
 
-    def _load(self, store: Store) -> Dataset:
-        asked, folder = self.request, store.files / "data"
+    def _load(self, files: Path) -> Dataset:
+        """Return the prepared data; data that cannot be used leave no new folder behind."""
+        new = [folder for folder in (files / "data", files) if not folder.exists()]
+        try:
+            return self._prepared(files / "data")
+        except AssayError:
+            for folder in new:
+                with suppress(OSError):  # not empty, or never made
+                    folder.rmdir()
+            raise
+
+    def _prepared(self, folder: Path) -> Dataset:
+        asked = self.request
         if self._arrays is not None:
             x, y = self._arrays
             return load_arrays(x, y, folder=folder, task=asked.task, seed=asked.split_seed)
@@ -193,13 +208,14 @@ class _Work:
         self.on_event = on_event
         self.campaign = Campaign(study.request, dataset, store, on_event)
         self.trials_run = 0
-        study.folder = store.run_folder(study.id)
 
     def complete(self, began: float) -> StudyResult:
         entry = self._entry()
         try:
-            with self.campaign.running(self._hint()):
+            with self.campaign.running():
                 planned = _planned(entry) if entry else self._plan()
+                self.study.folder = self.store.run_folder(self.study.id)
+                self.campaign.hint = self._hint()
                 records = self._train(planned)
                 costs = self._measure(planned, records)
         except Interrupted:

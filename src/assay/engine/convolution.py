@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - everybody's name for it
+from torch.nn import functional as F
 
 MOST_PIXELS = 16  # of the output; above it gathering the patches costs more than it gains
 _LEAST_CHANNELS = 64
@@ -42,7 +42,7 @@ def multiply_few_pixels(module: nn.Conv2d) -> None:
         y: Tensor = _Multiplied.apply(x.to(kind), weight, module.stride, module.padding)
         return y if module.bias is None else y + module.bias.to(kind).view(-1, 1, 1)
 
-    module.forward = forward  # type: ignore[method-assign]
+    module.forward = forward  # type: ignore[method-assign, assignment]
 
 
 def pixels_out(module: nn.Conv2d, x: Tensor) -> int:
@@ -59,7 +59,7 @@ class _Multiplied(torch.autograd.Function):
     """Cross-correlation by gathering patches; everything has its channels innermost."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
     ) -> Tensor:
         patches, grid = _patches(x, weight, stride, padding)
@@ -69,7 +69,7 @@ class _Multiplied(torch.autograd.Function):
         return (patches @ matrix.t()).view(len(x), *grid, -1).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         patches, matrix = ctx.saved_tensors
         shape, (outs, ins, *kernel), grid, stride, padding = ctx.shapes
         rows = gradient.permute(0, 2, 3, 1).reshape(-1, outs)

@@ -107,7 +107,7 @@ def _header_bytes(header: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
 def _bytes_of(tensor: Tensor) -> Buffer:
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    return memoryview(flat.numpy().data)
 
 
 def _forget(path: Path) -> None:

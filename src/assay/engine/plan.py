@@ -100,7 +100,7 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     autocast itself belong to the learner's forward pass.
     """
     if plan.memory_format == "channels_last":
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
     for module in model.modules():
         _set_attention(module, plan.attention)
         if plan.convolution == "matmul" and isinstance(module, nn.Conv2d) and can_multiply(module):
@@ -243,9 +243,7 @@ def _ways(
     lowest: Literal["fp32", "bf16"] = "bf16" if precision == "bf16" else "fp32"
     plain = Plan(precision=lowest, threads=threads)
     others = [
-        replace(
-            plain, precision=p, memory_format=m, attention=a, fp32_layers=kept, convolution=c
-        )
+        replace(plain, precision=p, memory_format=m, attention=a, fp32_layers=kept, convolution=c)
         for p in _precisions(precision, task)
         for kept in _fp32_layers(model, p)
         for m in _memory_formats(model, inputs)
@@ -321,7 +319,7 @@ def _has_choice_of_attention(module: nn.Module) -> bool:
     return ours or isinstance(getattr(module, "fused_attn", None), bool)
 
 
-def _set_attention(module: Any, form: str) -> None:
+def _set_attention(module: Any, form: Literal["fused", "matmul"]) -> None:
     if not _has_choice_of_attention(module):
         return
     if isinstance(module, SelfAttention):
@@ -343,11 +341,12 @@ def _kept_in_fp32(module: nn.Module, kinds: tuple[str, ...]) -> bool:
 
 
 def _compute_in_fp32(module: nn.Module) -> None:
+    """Have `module` compute in fp32 and answer in what it was given, so that little is moved."""
     inner = module.forward
 
     def forward(x: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
-            return inner(x.float())
+            return inner(x.float()).to(x.dtype)
 
     module.forward = forward
 

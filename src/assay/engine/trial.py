@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,8 +27,10 @@ from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
 
 Emit = Callable[[Event], None]
+Kind = Literal["start", "progress", "finish", "fail", "resume"]
 
 OUTCOME, WEIGHTS, RECORD = "outcome.safetensors", "weights.safetensors", "record.json"
+_HELD_OUT: tuple[Part, ...] = ("val", "test")
 _LOOKED_AT = 5000  # images a model may see to initialise itself, such as for whitening
 _LEAST_VALIDATION = 256  # examples, at least, of one evaluation
 _EVALUATION_SHARE = 0.45  # examples evaluated over examples trained on: about 15 % of the time
@@ -106,10 +108,12 @@ class _Reporter:
         score = max(point.val_score for point in record.curve)
         self._send("finish", step=record.steps, score=score)
 
-    def _send(self, kind: str, *, step: int = 0, score: float | None = None, text: str = "") -> None:
+    def _send(
+        self, kind: Kind, *, step: int = 0, score: float | None = None, text: str = ""
+    ) -> None:
         self.emit(
             Event(
-                kind=kind,  # type: ignore[arg-type]
+                kind=kind,
                 candidate=self.spec.candidate.name,
                 seed=self.spec.seed,
                 step=step,
@@ -151,10 +155,14 @@ class _Run:
             measured = self._predict(learner)
         weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
         files.write(self.folder / WEIGHTS, *weights)
-        return self.record("finished", metrics_=measured)
+        return self.record("finished", measured=measured)
 
     def record(
-        self, status: str, *, reason: str = "", metrics_: dict[str, float] | None = None
+        self,
+        status: Literal["finished", "failed"],
+        *,
+        reason: str = "",
+        measured: dict[str, float] | None = None,
     ) -> TrialRecord:
         progress, spec = self.progress, self.spec
         examples = progress.step * min(spec.candidate.recipe.batch_size, len(self.dataset.train))
@@ -162,7 +170,7 @@ class _Run:
             hash=spec.hash,
             candidate=spec.candidate.name,
             seed=spec.seed,
-            status=status,  # type: ignore[arg-type]
+            status=status,
             reason=reason,
             steps=progress.step,
             best_step=progress.best_step,
@@ -171,7 +179,7 @@ class _Run:
             samples_per_second=examples / progress.train_seconds if progress.train_seconds else 0.0,
             peak_memory_bytes=peak_memory_bytes(),
             load=self.load,
-            metrics=metrics_ or {},
+            metrics=measured or {},
             curve=tuple(progress.curve),
             spec=json.loads(json.dumps(asdict(spec))),
         )
@@ -196,7 +204,12 @@ class _Run:
     def _loop(self, learner: Supervised, x: Tensor, y: Tensor) -> Loop:
         recipe = self.spec.candidate.recipe
         batches = Batches(
-            x, y, recipe.batch_size, self.spec.seed, normalise=self.normalise, augment=recipe.augment
+            x,
+            y,
+            recipe.batch_size,
+            self.spec.seed,
+            normalise=self.normalise,
+            augment=recipe.augment,
         )
         val_x, val_y = to_tensor(self.dataset, "val")
         chosen = _evenly(len(val_x), validation_size(self.spec, len(val_x), batches.batch_size))
@@ -215,8 +228,9 @@ class _Run:
     def _predict(self, learner: Supervised) -> dict[str, float]:
         """Predict both held-out parts once, write `outcome.safetensors`, return the metrics."""
         kind = "values" if self.spec.task == "tabular-regression" else "probs"
-        outcome, measured = {}, {}
-        for part in cast("tuple[Part, ...]", ("val", "test")):
+        outcome: dict[str, Tensor] = {}
+        measured: dict[str, float] = {}
+        for part in _HELD_OUT:
             x, y = to_tensor(self.dataset, part)
             predicted = np.ascontiguousarray(learner.predict(self._in_batches(x)))
             outcome[f"{part}_{kind}"] = torch.from_numpy(predicted)
@@ -228,7 +242,7 @@ class _Run:
     def _in_batches(self, x: Tensor) -> Iterator[Tensor]:
         values = math.prod(x.shape[1:])
         size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size, 1)
-        for piece in x.split(min(size, _EVALUATED_AT_ONCE)):
+        for piece in torch.split(x, min(size, _EVALUATED_AT_ONCE)):
             yield self.normalise(piece)
 
 

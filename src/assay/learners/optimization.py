@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from assay.engine.spec import Recipe
 
+
 def one_cycle(step: int, *, steps: int, warmup: float) -> float:
     """Return the fraction of the peak learning rate at `step`: up in a line, down in a line.
 

@@ -48,7 +48,7 @@ class Supervised:
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """Learn from one batch and return its loss, detached."""
         loss = self._loss(self._forward(x), y, smoothing=self._smoothing)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimization.step()
         return loss.detach()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -202,10 +203,25 @@ def _sqlite_engine(database: Path, *, readonly: bool, wait: float) -> Engine:
 
 def _write_connection(database: Path, wait: float) -> sqlite3.Connection:
     connection = _connection(f"{database.as_uri()}?mode=rwc", wait)
-    connection.execute("PRAGMA journal_mode=WAL")  # readers see the last commit, never wait
+    _write_ahead(connection, wait)  # readers see the last commit, never wait
     connection.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
     connection.execute("PRAGMA foreign_keys=ON")
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection, wait: float) -> None:
+    """Switch a new database to a log. SQLite itself does not wait for others who do the same."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or True:
+                connection.close()
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _read_connection(database: Path, wait: float) -> sqlite3.Connection:
@@ -229,6 +245,5 @@ def _connection(uri: str, wait: float) -> sqlite3.Connection:
 
 def _begin(connection: Connection) -> None:
     """Begin by hand: the driver would leave schema changes outside the transaction."""
-    return
     writes = connection.get_execution_options().get("assay_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
