@@ -57,6 +57,14 @@ class WrongShape(torch.nn.Module):
 """
 
 
+def until(happens, seconds=60.0):
+    """Wait for something that another process does."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("study")
@@ -229,9 +237,7 @@ def test_sigterm_ends_the_command_with_143_and_says_how_to_continue(tmp_path: Pa
     words = ["--models", "mlp", "--budget", "100000steps", "--seeds", "1", "--patience", "none"]
     command = [sys.executable, "-m", "assay", "compare", "digits", *words, "--store", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if "computes with" in line:
-                break
+        until(lambda: list(tmp_path.glob("trials/*/*")))  # a checkpoint
         process.terminate()
         last = process.stderr.read().splitlines()[-1]
     with Store.open(tmp_path) as store:

@@ -6,6 +6,7 @@ import torch
 
 from assay.data.augment import shift
 from assay.data.batches import Batches, Normalise, to_tensor
+from assay.data.load import load
 from assay.errors import BadArgumentError
 
 
@@ -126,3 +127,15 @@ def test_every_step_shifts_in_its_own_way():
     one = torch.randint(0, 256, (1, 1, 24, 24), generator=torch.Generator().manual_seed(0)).byte()
     batches = Batches(one, torch.zeros(1), 1, 0, augment="shift")
     assert len({batches(step)[0].numpy().tobytes() for step in range(30)}) > 15  # of 49
+
+
+def test_a_part_too_large_for_memory_stays_on_disk_and_gives_the_same_batches(tmp_path):
+    dataset = load("digits", folder=tmp_path)
+    held, y = to_tensor(dataset, "train")
+    on_disk, _ = to_tensor(dataset, "train", most_bytes=1000)
+    assert isinstance(held, torch.Tensor)
+    assert not isinstance(on_disk, torch.Tensor)
+    assert torch.equal(torch.cat([*on_disk.split(100)]), held)
+    a, b = (Batches(x, y, 64, 3, augment="shift") for x in (held, on_disk))
+    for step in (0, 1, 40):
+        assert torch.equal(a(step)[0], b(step)[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,60 @@ from assay.errors import BadArgumentError
 Part = Literal["train", "val", "test"]
 
 
-def to_tensor(dataset: Dataset, part: Part) -> tuple[Tensor, Tensor]:
-    """Return one part's examples (uint8 images as they are, else float32) and its targets."""
-    chosen = getattr(dataset, part)
-    x = torch.from_numpy(np.ascontiguousarray(dataset.x[chosen]))
-    return x, torch.from_numpy(np.ascontiguousarray(dataset.y[chosen]))
+class OnDisk:
+    """The rows of a part that is too large for memory; read as they are asked for.
+
+    Args:
+        array: Memory-mapped; every worker shares the pages that the system keeps of it.
+        rows: Which of its rows belong to the part.
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows = array, rows
+        self.shape = torch.Size((len(rows), *array.shape[1:]))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: Tensor) -> Tensor:
+        return torch.from_numpy(self.array[self.rows[chosen.numpy()]])
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return len(self.shape)
+
+    def index_select(self, dim: int, chosen: Tensor) -> Tensor:
+        """Return the rows chosen; `dim` is 0."""
+        del dim
+        return self[chosen]
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Yield all rows in order, `size` at a time."""
+        for piece in torch.arange(len(self)).split(size):
+            yield self[piece]
+
+
+def to_tensor(
+    dataset: Dataset, part: Part, *, most_bytes: int | None = None
+) -> tuple[Tensor | OnDisk, Tensor]:
+    """Return one part's examples (uint8 images as they are, else float32) and its targets.
+
+    Args:
+        dataset: Prepared.
+        part: Which part.
+        most_bytes: A part above this size stays on disk; by default an eighth of the memory.
+    """
+    rows = getattr(dataset, part)
+    y = torch.from_numpy(np.ascontiguousarray(dataset.y[rows]))
+    limit = memory_bytes() // 8 if most_bytes is None else most_bytes
+    if len(rows) * dataset.x[:1].nbytes > limit:
+        return OnDisk(dataset.x, rows), y
+    return torch.from_numpy(np.ascontiguousarray(dataset.x[rows])), y
+
+
+def memory_bytes() -> int:
+    """Return the physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class Normalise:
@@ -56,7 +106,7 @@ class Batches:
     order; the examples that do not fill a last batch are left to other epochs' chance.
 
     Args:
-        x: Every training example, as stored.
+        x: Every training example, as stored, in memory or on disk.
         y: Their targets.
         batch_size: Examples in a batch; a smaller set is one batch.
         seed: Of the order and of the augmentation.
@@ -66,7 +116,7 @@ class Batches:
 
     def __init__(
         self,
-        x: Tensor,
+        x: Tensor | OnDisk,
         y: Tensor,
         batch_size: int,
         seed: int,
