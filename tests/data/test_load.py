@@ -33,7 +33,7 @@ def parts_of(dataset):
 def test_digits_are_whole_and_divided(opened):
     digits = opened("digits")
     assert (digits.x.shape, digits.x.dtype, digits.y.dtype) == ((1797, 1, 8, 8), np.uint8, np.int64)
-    assert [len(part) for part in parts_of(digits)] == [1257, 270, 270]
+    assert [len(part) for part in parts_of(digits)] == [1078, 270, 449]
     assert sorted(np.concatenate(parts_of(digits)).tolist()) == list(range(1797))
     assert (digits.task, digits.inputs, digits.outputs) == ("image-classification", (1, 8, 8), 10)
     assert (digits.kind, digits.source, len(digits.ids)) == ("image", "built in", 1797)
@@ -51,10 +51,10 @@ def test_digits_are_described_in_both_languages(opened):
     digits = opened("digits")
     assert describe(digits) == (
         "recognised: image classification, 10 classes, 1797 images of 1x8x8; "
-        "train 1257 / val 270 / test 270"
+        "train 1078 / val 270 / test 449"
     )
     assert describe(digits, "zh") == (
-        "识别为：图像分类，10 类，1797 张图像（每个 1x8x8）；训练 1257 / 验证 270 / 测试 270"
+        "识别为：图像分类，10 类，1797 张图像（每个 1x8x8）；训练 1078 / 验证 270 / 测试 449"
     )
 
 

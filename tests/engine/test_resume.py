@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -43,20 +44,16 @@ def fingerprint(folder: Path) -> tuple[str, str, str]:
     return first, second, third
 
 
-def killed(work: Callable[[], object], after_seconds: float = 0.0) -> bool:
-    """Run `work` in a forked child; return whether a signal ended it.
-
-    `after_seconds` of processor time the kernel itself sends one that kills.
-    """
+def killed(work: Callable[[], object]) -> bool:
+    """Run `work` in a forked child; return whether SIGKILL ended it."""
     child = os.fork()
     if child == 0:
         try:
-            signal.setitimer(signal.ITIMER_PROF, after_seconds)
             work()
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGPROF)
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def kill_before_step(step: int) -> Callable[[], bool]:
@@ -160,18 +157,45 @@ def test_kills_at_random_moments_leave_a_trial_that_ends_with_the_same_bits(
     dataset = make_dataset()
     spec = make_spec(network("Dropping"), dataset, steps=60, evaluations=6)
     run(spec, dataset, tmp_path / "warm")  # a first step imports seconds' worth: RELIABILITY.md
-    began = time.process_time()
-    run(spec, dataset, tmp_path / "whole")
-    length = time.process_time() - began
+    length = _calls_of(lambda: run(spec, dataset, tmp_path / "whole"))
     moments, kills = random.Random(0), 0
     while killed(
-        lambda: run(spec, dataset, tmp_path / "killed"),
-        after_seconds=moments.uniform(0.05, 0.4) * length,
+        lambda: (
+            _die_after_calls(int(moments.uniform(0.05, 0.4) * length)),
+            run(spec, dataset, tmp_path / "killed"),
+        )
     ):
+        moments.random()  # the child's draw was made in the child
         kills += 1
         assert kills < 200, "no progress between kills"
     assert kills >= 3
     assert fingerprint(tmp_path / "killed") == fingerprint(tmp_path / "whole")
+
+
+def _calls_of(work: Callable[[], object]) -> int:
+    """How many calls and returns Python and C functions make during `work`."""
+    seen = [0]
+
+    def count(*event: object) -> None:
+        seen[0] += 1
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return seen[0]
+
+
+def _die_after_calls(number: int) -> None:
+    """Have this process killed after so many calls, whatever it is doing then."""
+    calls = iter(range(number))
+
+    def count(*event: object) -> None:
+        if next(calls, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "unlink", "open"])

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from conftest import make_dataset, make_spec
 from safetensors.torch import load_file
 
-from assay.engine import loop
+from assay.engine import loop, trial
 from assay.engine.loop import evaluation_steps
 from assay.engine.spec import Event, record_from_json
 from assay.engine.trial import out_of_memory, run_trial, validation_size
@@ -90,6 +91,18 @@ def test_a_finished_trial_is_not_run_again(tmp_path: Path):
     events: list[Event] = []
     again = run_trial(make_spec("mlp", dataset), dataset, tmp_path, emit=events.append)
     assert (again, events) == (first, [])
+
+
+def test_a_set_too_large_for_memory_is_read_from_disk_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    dataset = make_dataset()
+    in_memory = run_trial(make_spec("lenet5", dataset), dataset, tmp_path / "memory")
+    monkeypatch.setattr(trial, "to_tensor", partial(trial.to_tensor, most_bytes=100))
+    on_disk = run_trial(make_spec("lenet5", dataset), dataset, tmp_path / "disk")
+    assert on_disk.metrics == in_memory.metrics != {}
+    weights = [(tmp_path / w / "weights.safetensors").read_bytes() for w in ("memory", "disk")]
+    assert weights[0] == weights[1]
 
 
 def test_patience_ends_a_trial_early(tmp_path: Path):

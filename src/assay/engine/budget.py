@@ -93,8 +93,8 @@ def parse_budget(text: str) -> Budget:
 
 
 def auto_budget(train_size: int) -> Budget:
-    """Return 3 seconds for every 1,000 training examples, between 3 and 60 seconds."""
-    return Budget(float(min(60, max(3, round(3 * train_size / 1000)))), "seconds")
+    """Return 2 seconds for every 1,000 training examples, between 2.5 and 60 seconds."""
+    return Budget(min(60.0, max(2.5, float(round(2 * train_size / 1000)))), "seconds")
 
 
 def _number(text: str) -> float:

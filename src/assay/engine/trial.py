@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from assay.data.batches import Batches, Normalise, Part, to_tensor
+from assay.data.batches import Batches, Normalise, OnDisk, Part, to_tensor
 from assay.data.dataset import Dataset
 from assay.engine import checkpoint, files, metrics
 from assay.engine.loop import Loop, Progress
@@ -27,6 +27,7 @@ from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
 
 Emit = Callable[[Event], None]
+Examples = Tensor | OnDisk
 Kind = Literal["start", "progress", "finish", "fail", "resume"]
 
 OUTCOME, WEIGHTS, RECORD = "outcome.safetensors", "weights.safetensors", "record.json"
@@ -184,7 +185,7 @@ class _Run:
             spec=json.loads(json.dumps(asdict(spec))),
         )
 
-    def _learner(self, x: Tensor, y: Tensor) -> Supervised:
+    def _learner(self, x: Examples, y: Tensor) -> Supervised:
         spec = self.spec
         model = build_any(spec.candidate.name, spec.inputs, spec.outputs)
         self._let_it_look(model, x)
@@ -194,14 +195,14 @@ class _Run:
             model, recipe=spec.candidate.recipe, plan=spec.plan, steps=spec.steps, target=target
         )
 
-    def _let_it_look(self, model: nn.Module, x: Tensor) -> None:
+    def _let_it_look(self, model: nn.Module, x: Examples) -> None:
         """Let a model that asks for it initialise itself on training images."""
         initialize = getattr(model, "initialize", None)
         if callable(initialize) and self.dataset.kind == "image":
             with torch.no_grad():
                 initialize(self.normalise(x[_evenly(len(x), _LOOKED_AT)]))
 
-    def _loop(self, learner: Supervised, x: Tensor, y: Tensor) -> Loop:
+    def _loop(self, learner: Supervised, x: Examples, y: Tensor) -> Loop:
         recipe = self.spec.candidate.recipe
         batches = Batches(
             x,
@@ -212,8 +213,10 @@ class _Run:
             augment=recipe.augment,
         )
         val_x, val_y = to_tensor(self.dataset, "val")
-        chosen = _evenly(len(val_x), validation_size(self.spec, len(val_x), batches.batch_size))
-        val_x, val_y = val_x[chosen], val_y[chosen]
+        looked_at = validation_size(self.spec, len(val_x), batches.batch_size)
+        if looked_at < len(val_x):
+            chosen = _evenly(len(val_x), looked_at)
+            val_x, val_y = val_x[chosen], val_y[chosen]
         return Loop(
             self.spec,
             learner,
@@ -239,10 +242,10 @@ class _Run:
         files.write(self.folder / OUTCOME, *files.pack(outcome, {"hash": self.spec.hash}))
         return measured
 
-    def _in_batches(self, x: Tensor) -> Iterator[Tensor]:
+    def _in_batches(self, x: Examples) -> Iterator[Tensor]:
         values = math.prod(x.shape[1:])
         size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size, 1)
-        for piece in torch.split(x, min(size, _EVALUATED_AT_ONCE)):
+        for piece in x.split(min(size, _EVALUATED_AT_ONCE)):
             yield self.normalise(piece)
 
 

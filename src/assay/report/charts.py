@@ -109,6 +109,16 @@ def verdict_of(pair: PairVerdict, row: str) -> str:
     return "worse" if pair.verdict == "better" else "better"
 
 
+def versus(result: StudyResult) -> dict[str, str]:
+    """Return each candidate's verdict against the recommended one."""
+    chosen, found = result.recommendation.candidate, {}
+    for pair in result.verdicts:
+        if chosen in (pair.a, pair.b):
+            other = pair.b if pair.a == chosen else pair.a
+            found[other] = verdict_of(pair, other)
+    return found
+
+
 def verdict_matrix(result: StudyResult) -> tuple[list[str], list[list[str]]]:
     """Return the names by rank, and the verdict of each row against each column ("" is none)."""
     names = [c.name for c in ranked(result)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -26,6 +28,23 @@ def result_to_json(result: StudyResult) -> dict[str, Any]:
 def result_from_json(facts: Mapping[str, Any]) -> StudyResult:
     """Return the StudyResult that `result_to_json` made `facts` of."""
     return _decode(StudyResult, facts, "result")
+
+
+def read_result(path: Path) -> StudyResult:
+    """Return the result that was saved in the file `path`.
+
+    Raises:
+        DataError: It cannot be read, or does not hold a result of this version.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "not whole JSON"
+        raise DataError(
+            f"A saved result must be a JSON file. Cannot read {clean(str(path))} ({reason}); "
+            "run the comparison again, which reuses its records."
+        ) from error
+    return result_from_json(facts)
 
 
 def cleaned(result: StudyResult) -> StudyResult:

@@ -176,7 +176,7 @@ def _asset(name: str) -> str:
 
 
 def _ranking(page: Page) -> list[dict[str, Any]]:
-    versus = _versus(page)
+    versus = charts.versus(page.result)
     return [_ranking_row(page, c, versus.get(c.name, "")) for c in page.result.candidates]
 
 
@@ -195,18 +195,6 @@ def _ranking_row(page: Page, candidate: CandidateResult, verdict: str) -> dict[s
 
 def _versus_text(page: Page, verdict: str) -> str:
     return f"{MARKS[verdict]} {page.words(verdict)}" if verdict else ""
-
-
-def _versus(page: Page) -> dict[str, str]:
-    """Return each candidate's verdict against the recommended one."""
-    if not page.chosen:
-        return {}
-    chosen, found = page.chosen.name, {}
-    for pair in page.result.verdicts:
-        if chosen in (pair.a, pair.b):
-            other = pair.b if pair.a == chosen else pair.a
-            found[other] = charts.verdict_of(pair, other)
-    return found
 
 
 def _note(page: Page, candidate: CandidateResult) -> str:

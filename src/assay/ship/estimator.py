@@ -128,8 +128,8 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 class AssayClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[misc]
     """Trains neural networks on a numeric table and predicts with the one best on validation.
 
-    Of the rows given to `fit`, 70 % train, 15 % choose (among candidates, seeds and steps) and
-    15 % are never looked at: `test_score_` is the accuracy there.
+    Of the rows given to `fit`, 60 % train, 15 % choose (among candidates, seeds and steps) and
+    25 % are never looked at: `test_score_` is the accuracy there.
 
     Args:
         models: Candidates, as `assay compare --models` takes them.
