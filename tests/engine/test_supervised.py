@@ -1,6 +1,8 @@
 """The supervised learner is torch's own training loop, and nothing else."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -82,9 +84,63 @@ def test_the_learning_rate_rises_and_falls_in_lines():
 def test_channels_last_weights_are_updated_without_copies():
     model = network().to(memory_format=torch.channels_last)
     optimization = Optimization(model, recipe=Recipe(), steps=10)
-    assert all(tensor.is_contiguous() for tensor in optimization._updated)
-    ours = {p.data_ptr() for p in model.parameters()}
-    assert {tensor.data_ptr() for tensor in optimization._updated} == ours
+    views = [view for group in optimization._groups for _, view in group._weights]
+    assert all(view.is_contiguous() for view in views)
+    assert {view.data_ptr() for view in views} == {p.data_ptr() for p in model.parameters()}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "theirs"),
+    [
+        (
+            Recipe(optimizer="adamw", weight_decay=0.1),
+            lambda groups: torch.optim.AdamW(groups, fused=True),
+        ),
+        (
+            Recipe(optimizer="sgd", weight_decay=0.1, momentum=0.8),
+            lambda groups: torch.optim.SGD(groups, momentum=0.8, nesterov=True, fused=True),
+        ),
+        (
+            Recipe(optimizer="sgd", weight_decay=0.1, momentum=0.0),
+            lambda groups: torch.optim.SGD(groups, momentum=0.0, fused=True),
+        ),
+    ],
+)
+def test_steps_equal_those_of_torchs_own_optimizer_to_the_bit(recipe, theirs):
+    model, twin = network(), network()
+    twin.load_state_dict(model.state_dict())
+    ours = Optimization(model, recipe=recipe, steps=5)
+    parameters = list(twin.parameters())
+    optimizer = theirs(
+        [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.1},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+    )
+    for step in range(5):
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(step))
+            q.grad = p.grad.clone()
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * one_cycle(step, steps=5, warmup=recipe.warmup)
+        ours.step()
+        optimizer.step()
+    assert all(map(torch.equal, model.parameters(), twin.parameters()))
+
+
+def test_the_first_step_does_not_import_the_compiler():
+    code = (
+        "import sys, torch\n"
+        "from assay.engine.spec import Recipe\n"
+        "from assay.learners.optimization import Optimization\n"
+        "model = torch.nn.Linear(2, 2)\n"
+        "for name in ('sgd', 'adamw'):\n"
+        "    model(torch.ones(1, 2)).sum().backward()\n"
+        "    recipe = Recipe(optimizer=name, clip=1.0)\n"
+        "    Optimization(model, recipe=recipe, steps=1).step()\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_frozen_weights_stay():

@@ -96,7 +96,7 @@ class Normalise:
         """
         if self.scale is None:
             return x
-        return torch.addcmul(self.shift, x.float(), self.scale)
+        return torch.mul(x, self.scale).add_(self.shift)
 
 
 class Batches:

@@ -304,8 +304,12 @@ def _reason(error: Exception) -> str:
 
 
 def _warm_up(preload: Sequence[str]) -> None:
-    """Import what jobs need and train for a step: torch loads as much again at its first one."""
+    """Import what jobs need and train for a step, so that no job waits for a first time."""
     import torch
+
+    from assay.engine.machine import keep_memory
+
+    keep_memory()
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)

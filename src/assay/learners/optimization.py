@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from assay.engine.spec import Recipe
 
@@ -26,9 +28,11 @@ def one_cycle(step: int, *, steps: int, warmup: float) -> float:
 class Optimization:
     """Updates a model's weights from their gradients.
 
-    Norms, biases and what the model exempts itself are not decayed. The fused kernels copy every
-    weight, gradient and moment that is not contiguous, twice a step; channels-last weights are
-    therefore handed to them as contiguous views of the same memory.
+    The kernels are torch's fused ones, called as functions: building a `torch.optim.Optimizer`
+    imports the compiler, which costs more than a whole short trial. Norms, biases and what the
+    model exempts itself are not decayed. The kernels copy every weight, gradient and moment that is
+    not contiguous, twice a step; channels-last weights are therefore handed to them as contiguous
+    views of the same memory.
 
     Args:
         model: Whose trainable parameters are updated; in its final memory format.
@@ -41,26 +45,21 @@ class Optimization:
         self.taken = 0
         exempt = _never_decayed(model)
         trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        decayed = [p for n, p in trained if p.ndim > 1 and n not in exempt]
-        plain = [p for n, p in trained if p.ndim <= 1 or n in exempt]
-        self._parameters = decayed + plain
-        self._updated = [_contiguous_view(p) for p in self._parameters]
-        pairs = zip(self._parameters, self._updated, strict=True)
-        self._views = [(p, view) for p, view in pairs if view is not p]
-        self._optimizer = _fused(
-            self._updated[: len(decayed)], self._updated[len(decayed) :], recipe
-        )
+        self._parameters = [p for _, p in trained]
+        kind = _Sgd if recipe.optimizer == "sgd" else _AdamW
+        self._groups = [
+            kind([p for n, p in trained if _decays(n, p, exempt)], recipe, recipe.weight_decay),
+            kind([p for n, p in trained if not _decays(n, p, exempt)], recipe, 0.0),
+        ]
 
+    @torch.no_grad()
     def step(self) -> None:
         """Clip, update and forget the gradients."""
         rate = self.recipe.lr * one_cycle(self.taken, steps=self.steps, warmup=self.recipe.warmup)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip, foreach=True)
-        for parameter, view in self._views:
-            view.grad = None if parameter.grad is None else _channels_outside(parameter.grad)
-        self._optimizer.step()
+        for group in self._groups:
+            group.update(rate)
         for parameter in self._parameters:
             parameter.grad = None
         self.taken += 1
@@ -68,35 +67,103 @@ class Optimization:
     def state(self) -> dict[str, Tensor]:
         """Return the moments and the steps taken."""
         tensors = {"taken": torch.tensor(self.taken)}
-        for index, updated in enumerate(self._updated):
-            for key, value in self._optimizer.state.get(updated, {}).items():
-                if isinstance(value, Tensor):
-                    tensors[f"{index}.{key}"] = value
+        for number, group in enumerate(self._groups):
+            for name, values in group.moments().items():
+                tensors |= {f"{number}.{name}.{i}": value for i, value in enumerate(values)}
         return tensors
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Continue from what `state` returned."""
         self.taken = int(tensors["taken"])
-        self._optimizer.state.clear()
-        for name in (name for name in tensors if name != "taken"):
-            index, key = name.split(".", 1)
-            self._optimizer.state[self._updated[int(index)]][key] = tensors[name].clone()
+        for number, group in enumerate(self._groups):
+            for name, values in group.moments().items():
+                for i, value in enumerate(values):
+                    value.copy_(tensors[f"{number}.{name}.{i}"])
 
 
-def _fused(
-    decayed: list[Tensor], plain: list[Tensor], recipe: Recipe
-) -> torch.optim.SGD | torch.optim.AdamW:
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        nesterov = recipe.momentum > 0
-        return torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+class _Sgd:
+    """Nesterov's momentum. Sutskever et al., 2013; torch's form of it."""
+
+    def __init__(self, parameters: list[nn.Parameter], recipe: Recipe, decay: float) -> None:
+        self._weights = [(p, _contiguous_view(p)) for p in parameters]
+        self._momentum, self._decay = recipe.momentum, decay
+        self._buffers = [torch.zeros_like(view) for _, view in self._weights]
+
+    def moments(self) -> dict[str, list[Tensor]]:
+        """Return the state, live."""
+        return {"momentum": self._buffers}
+
+    def update(self, rate: float) -> None:
+        """Take one step; weights without a gradient stay."""
+        views, gradients, chosen = _with_gradients(self._weights)
+        if views:
+            sgd(
+                views,
+                gradients,
+                [self._buffers[i] for i in chosen] if self._momentum > 0 else [None] * len(views),
+                fused=True,
+                weight_decay=self._decay,
+                momentum=self._momentum,
+                lr=rate,
+                dampening=0.0,
+                nesterov=self._momentum > 0,
+                maximize=False,
+            )
+
+
+class _AdamW:
+    """Adam with decoupled weight decay. Loshchilov and Hutter, 2019, algorithm 2."""
+
+    def __init__(self, parameters: list[nn.Parameter], recipe: Recipe, decay: float) -> None:
+        del recipe  # its betas and epsilon are torch's defaults
+        self._weights = [(p, _contiguous_view(p)) for p in parameters]
+        self._decay = decay
+        views = [view for _, view in self._weights]
+        self._first, self._second = ([torch.zeros_like(v) for v in views] for _ in range(2))
+        self._steps = [torch.tensor(0.0) for _ in views]
+
+    def moments(self) -> dict[str, list[Tensor]]:
+        """Return the state, live."""
+        return {"first": self._first, "second": self._second, "steps": self._steps}
+
+    def update(self, rate: float) -> None:
+        """Take one step; weights without a gradient stay."""
+        views, gradients, chosen = _with_gradients(self._weights)
+        if views:
+            adamw(
+                views,
+                gradients,
+                [self._first[i] for i in chosen],
+                [self._second[i] for i in chosen],
+                [],
+                [self._steps[i] for i in chosen],
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=rate,
+                weight_decay=self._decay,
+                eps=1e-8,
+                maximize=False,
+            )
+
+
+def _with_gradients(
+    weights: list[tuple[nn.Parameter, Tensor]],
+) -> tuple[list[Tensor], list[Tensor], list[int]]:
+    """Return the views and gradients of the weights that have one, and which they are."""
+    views, gradients, chosen = [], [], []
+    for i, (parameter, view) in enumerate(weights):
+        gradient = parameter.grad
+        if gradient is not None:
+            views.append(view)
+            gradients.append(gradient if view is parameter else _channels_outside(gradient))
+            chosen.append(i)
+    return views, gradients, chosen
+
+
+def _decays(name: str, parameter: nn.Parameter, exempt: set[str]) -> bool:
+    return parameter.ndim > 1 and name not in exempt
 
 
 def _never_decayed(model: nn.Module) -> set[str]:
