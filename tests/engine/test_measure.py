@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_dataset, make_spec
+from trials import make_dataset, make_spec
 from torch import nn
 
 from assay.engine import measure as measuring

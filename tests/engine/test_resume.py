@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import make_dataset, make_spec
+from trials import make_dataset, make_spec
 
 from assay.data.dataset import Dataset
 from assay.engine import loop

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_dataset, make_spec
+from trials import make_dataset, make_spec
 from safetensors.torch import load_file
 
 from assay.engine import loop, trial

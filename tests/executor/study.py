@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from conftest import OPTIONS
+from processes import OPTIONS
 
 from assay.engine.executor import Job, Pool
 from assay.engine.signals import stop_on_signals

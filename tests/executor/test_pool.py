@@ -9,7 +9,7 @@ from threading import Timer
 
 import handlers
 import pytest
-from conftest import OPTIONS, alive, kill, wait_until
+from processes import OPTIONS, alive, kill, wait_until
 
 from assay.engine import executor
 from assay.engine.executor import Inline, Job, JobResult, Pool, describe_end
@@ -241,8 +241,9 @@ def test_a_stop_lets_jobs_write_a_checkpoint(pool: Pool, tmp_path: Path):
     assert found in ({"a": "stopped", "b": "stopped"}, {"a": "stopped"}, {"b": "stopped"})
     assert not (tmp_path / "c").exists()
     assert list(pool.run([job("echo")])) == []
-    for name in found:
-        assert int((tmp_path / name).read_text()) >= 1
+    written = [tmp_path / name for name in found if (tmp_path / name).exists()]
+    assert written  # the one that was heard; another may be stopped before its first step
+    assert all(int(path.read_text()) >= 1 for path in written)
 
 
 def test_a_job_that_ignores_the_stop_is_killed_after_the_grace(pool: Pool):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import alive, wait_until
+from processes import alive, wait_until
 
 from assay.engine.signals import Stop, stop_on_signals
 from assay.errors import Interrupted

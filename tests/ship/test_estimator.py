@@ -58,9 +58,9 @@ def test_a_regressor_learns():
 
 
 def test_columns_of_probabilities_are_in_the_order_of_classes():
-    x = np.repeat(np.eye(12), 6, axis=0) + np.random.default_rng(0).normal(0, 0.05, (72, 12))
-    y = np.repeat(np.arange(12) * 3, 6)  # as text, 12 would come before 3
-    model = AssayClassifier("softmax_regression", budget="200steps").fit(x, y)
+    x = np.repeat(np.eye(12), 10, axis=0) + np.random.default_rng(0).normal(0, 0.05, (120, 12))
+    y = np.repeat(np.arange(12) * 3, 10)  # as text, 12 would come before 3
+    model = AssayClassifier("softmax_regression", budget="1000steps").fit(x, y)
     assert model.classes_.tolist() == list(range(0, 36, 3))
     assert (model.classes_[model.predict_proba(x).argmax(axis=1)] == y).mean() > 0.9
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 from functools import cache
@@ -64,10 +65,26 @@ def _version(package: str) -> str:
         return ""
 
 
+@cache
 def versions() -> dict[str, str]:
-    """Return the versions of what computes: python, torch, numpy, assay."""
+    """Return the versions of what computes: python, torch, numpy, assay.
+
+    A digest of the code that decides a record's numbers is added to Assay's version, so that a
+    trial of other code is another trial.
+    """
     packages = {name: _version(name) for name in ("torch", "numpy", "assay")}
+    packages["assay"] += f"+{_code()[:8]}"
     return {"python": platform.python_version(), **packages}
+
+
+def _code() -> str:
+    """Return the sha256 over the loop, the learners and the batches."""
+    house = Path(__file__).parents[1]
+    files = [*house.glob("engine/*.py"), *house.glob("learners/*.py"), house / "data/batches.py"]
+    code = hashlib.sha256()
+    for file in sorted([*files, house / "data/augment.py"]):
+        code.update(file.read_bytes())
+    return code.hexdigest()
 
 
 def keep_memory() -> bool:
