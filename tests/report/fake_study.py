@@ -1,5 +1,6 @@
 """A study that looks real: digits, twelve candidates, three seeds, made up in a second."""
 
+# ruff: noqa: E501 - the rows of a table
 from __future__ import annotations
 
 import base64
@@ -160,7 +161,9 @@ def study(rows=ROWS, seeds: int = 3, classes: tuple[str, ...] = CLASSES) -> Stud
         right[row[0]] = (rng.random((seeds, 270)) > np.clip(miss, 0, 0.95)).astype(float)
     rows = sorted(rows, key=lambda row: -right[row[0]].mean())
     right = {row[0]: right[row[0]] for row in rows}
-    found = [candidate(rng, k, row, right[row[0]], seeds, len(classes)) for k, row in enumerate(rows, 1)]
+    found = [
+        candidate(rng, k, row, right[row[0]], seeds, len(classes)) for k, row in enumerate(rows, 1)
+    ]
     chosen = next((c.name for c in found if c.name == "whitened_cnn"), found[0].name)
     found = [replace(c, recommended=c.name == chosen) for c in found]
     hardest = tuple(
@@ -201,7 +204,7 @@ HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "=1+1",
     "</script><script>alert(2)</script>",
-    "$\\frac{1}{2}$ & [red]bold[/red] {{7*7}} %{x} <b>b</b>",
+    "$\\frac{1}$ & [red]bold[/red] {{7*7}} %{x} <b>b</b>",
     "\x1b[31mred\x1b[0m\u202eevil",
     "长名字" * 40,
     "@SUM(A1)'\"",
@@ -251,7 +254,9 @@ def regression() -> StudyResult:
         seeds = tuple(replace(s, score=60 * (1.2 - s.score), metrics={"test_rmse": 60 * (1.2 - s.score)})
                       for s in c.seeds)  # fmt: skip
         mean = 60 * (1.2 - c.score.mean)
-        found.append(replace(c, score=Estimate(mean, mean - 0.9, mean + 1.1), seeds=seeds, confusion=()))
+        found.append(
+            replace(c, score=Estimate(mean, mean - 0.9, mean + 1.1), seeds=seeds, confusion=())
+        )
     broken = SeedResult(seed=0, hash="0" * 16, status="failed", reason="diverged at step 12")
     found[-1] = replace(found[-1], score=None, cost=None, seeds=(broken,))
     pairs = tuple(replace(v, difference=v.difference * 60, low=v.low * 60, high=v.high * 60)

@@ -48,14 +48,21 @@ def find_folder(run: str, store: str | None) -> Path:
         store: Where ids are looked up; `assay-runs` in the working folder when None.
     """
     folder = Path(run)
-    if (folder / RESULTS).is_file():
-        return folder.absolute()
-    if folder.is_dir():
+    if not _is_folder(folder):
+        return _in_store(run, store)
+    if not (folder / RESULTS).is_file():
         raise MissingPathError(
             f"A run's folder holds {RESULTS}. {shown(folder)} does not; `assay runs` lists the "
             "runs, and `assay runs show ID` where their files are."
         )
-    return _in_store(run, store)
+    return folder.absolute()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long, or with a NUL inside
+        return False
 
 
 def _in_store(run: str, where: str | None) -> Path:

@@ -25,6 +25,9 @@ from assay.errors import TrialError, UnknownNameError
 from assay.models.foreign import origin
 from assay.store.store import Store
 
+_EVALUATED = 0.45  # examples evaluated for each one trained on, at most: about 15 % of the time
+_FEWEST = 4  # evaluations of a trial, however few its steps
+
 Executor = Pool | Inline
 OnEvent = Callable[[Event], None]
 
@@ -218,12 +221,18 @@ class Campaign:
             split_hash=self.dataset.split_hash,
             seed=seed,
             steps=steps,
-            evaluations=min(self.request.evaluations, steps),
+            evaluations=self._evaluations(candidate, steps),
             patience=self.request.patience,
             plan=plan,
             versions=versions(),
             machine=processor(),
         )
+
+    def _evaluations(self, candidate: Candidate, steps: int) -> int:
+        """Return as many as were asked for, or fewer where they would take long beside training."""
+        trained = steps * min(candidate.recipe.batch_size, len(self.dataset.train))
+        affordable = int(_EVALUATED * trained / len(self.dataset.val))
+        return min(self.request.evaluations, max(affordable, _FEWEST), steps)
 
     def _tell(self, kind: Any, candidate: str, *, seed: int = -1, text: str = "") -> None:
         self.on_event(Event(kind=kind, candidate=candidate, seed=seed, text=text))

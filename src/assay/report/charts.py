@@ -71,7 +71,8 @@ def curves(result: StudyResult) -> list[dict[str, Any]]:
     for index, candidate in enumerate(result.candidates):
         rows = _curve_rows(candidate.seeds)
         if rows:
-            columns = dict(zip(("steps", "seconds", "mean", "low", "high"), zip(*rows), strict=True))
+            keys = ("steps", "seconds", "mean", "low", "high")
+            columns = dict(zip(keys, zip(*rows, strict=True), strict=True))
             found.append({"name": candidate.name, "color": index, "on": False, **columns})
     _switch_on(found, result.recommendation.candidate)
     return found

@@ -149,7 +149,7 @@ def _decode_object(kind: type[T], value: Any, place: str) -> T:
             f"A saved result must have the fields of this version of Assay. In {place}, "
             f"{odd[0]!r} {state}; run the comparison again, which reuses its records."
         )
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]
     return kind(**{n: _decode(hints[n], v, f"{place}.{n}") for n, v in value.items()})
 
 

@@ -47,6 +47,13 @@ def milliseconds(value: float | None) -> str:
     return f"{significant(value / 1000, 2)} s" if value >= 1000 else f"{significant(value, 2)} ms"
 
 
+def energy(value: float | None) -> str:
+    """Return an energy given in millijoules: 0.42 µJ, 45 µJ, 7.3 mJ."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{significant(value, 2)} mJ" if value >= 1 else f"{significant(1000 * value, 2)} µJ"
+
+
 def duration(value: float | None) -> str:
     """Return a time given in seconds: 0.8 s, 42 s, 1 min 23 s, 2 h 5 min."""
     if value is None or not math.isfinite(value):

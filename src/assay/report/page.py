@@ -6,7 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -214,28 +214,23 @@ def _note(page: Page, candidate: CandidateResult) -> str:
 def _costs(page: Page, candidate: CandidateResult) -> list[tuple[str, Any, str, str]]:
     """Return (label, value to sort by, text, small text) for each cost column."""
     t, cost, n = page.words, candidate.cost, figures
-    time, rate = candidate.train_seconds, candidate.samples_per_second
-    trained = [("train_time", time, n.duration(time), ""), ("train_rate", rate, n.rate(rate), "")]
-    names = ("latency", "parameters", "macs", "throughput", "memory", "artifact")
-    if cost is None:
-        found = [(name, "", n.MISSING, "") for name in (*names, "energy")]
-    else:
+    time, rate = n.duration(candidate.train_seconds), n.rate(candidate.samples_per_second)
+    trained: tuple[str, Any, str, str] = ("train_time", candidate.train_seconds, time, rate)
+    names = ("latency", "parameters", "throughput", "memory", "artifact", "energy")
+    found: list[tuple[str, Any, str, str]] = [(name, "", n.MISSING, "") for name in names]
+    if cost is not None:
         p95 = t("latency_p95", value=n.milliseconds(cost.latency_p95_ms))
+        macs = f"{t('macs')} {n.count(cost.macs)}"
         found = [
             ("latency", cost.latency_p50_ms, n.milliseconds(cost.latency_p50_ms), p95),
-            ("parameters", cost.parameters, n.count(cost.parameters), ""),
-            ("macs", cost.macs, n.count(cost.macs), ""),
+            ("parameters", cost.parameters, n.count(cost.parameters), macs),
             ("throughput", cost.throughput, n.rate(cost.throughput), ""),
             ("memory", cost.peak_memory_bytes, n.size(cost.peak_memory_bytes), ""),
             ("artifact", cost.artifact_bytes, n.size(cost.artifact_bytes), ""),
-            ("energy", cost.energy_proxy_mj, f"{n.significant(cost.energy_proxy_mj, 2)} mJ", ""),
+            ("energy", cost.energy_proxy_mj, n.energy(cost.energy_proxy_mj), ""),
         ]
-    rows = found[:-1] + (trained if candidate.score else _blank(trained)) + found[-1:]
-    return [(t(name), value, text, small) for name, value, text, small in rows]
-
-
-def _blank(rows: Iterable[tuple[str, Any, str, str]]) -> list[tuple[str, Any, str, str]]:
-    return [(name, "", figures.MISSING, "") for name, *_ in rows]
+    found.append(trained if candidate.score else ("train_time", "", n.MISSING, ""))
+    return [(t(name), value, text, small) for name, value, text, small in found]
 
 
 def _range(page: Page) -> tuple[float, float]:
@@ -280,9 +275,7 @@ def _guide(page: Page) -> str:
 def _strip_axis(page: Page) -> Markup:
     low, high = _range(page)
     marks = figures.ticks(low, high)
-    texts = "".join(
-        f'<text x="{_x(v, low, high)}" y="13">{_tick(page, v)}</text>' for v in marks
-    )
+    texts = "".join(f'<text x="{_x(v, low, high)}" y="13">{_tick(page, v)}</text>' for v in marks)
     return Markup(f'<svg aria-hidden="true">{texts}</svg>')  # noqa: S704
 
 
@@ -390,12 +383,12 @@ def _settings(page: Page) -> dict[str, Any]:
         (c.name, [_text(getattr(c, part).get(key)) for part, key in heads])
         for c in page.result.candidates
     ]
-    differing = {"heads": [page.words.label(k) for _, k in heads], "rows": rows}
+    differing = {"heads": [_capital(page.words.label(k)) for _, k in heads], "rows": rows}
     return {"shared_settings": shared, "differing": differing}
 
 
 def _pairs(page: Page, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(page.words.label(key), _text(value)) for key, value in facts.items()]
+    return [(_capital(page.words.label(key)), _text(value)) for key, value in facts.items()]
 
 
 def _text(value: Any) -> str:
@@ -444,7 +437,7 @@ def _machine_facts(page: Page) -> list[tuple[str, str]]:
         if isinstance(facts.get(key), int):
             facts[key] = figures.size(facts[key])
     names = {"memory": "RAM", "memory_bytes": "RAM"}
-    return [(names.get(k, page.words.label(k)), _text(v)) for k, v in facts.items()]
+    return [(names.get(k, _capital(page.words.label(k))), _text(v)) for k, v in facts.items()]
 
 
 def _capital(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 from assay.compare.result import CandidateResult, StudyResult
 from assay.report import charts, figures
@@ -28,7 +29,7 @@ _CHINESE = (
     "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei",
     "WenQuanYi Micro Hei", "Noto Sans CJK JP",
 )  # fmt: skip
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "text.usetex": False, "text.parse_math": False, "text.color": INK, "font.size": 10,
     "axes.edgecolor": LINE, "axes.labelcolor": SOFT, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": LINE,
@@ -65,7 +66,9 @@ def draw(result: StudyResult, lang: str = "en") -> Iterator[tuple[str, bytes]]:
     shown = cleaned(result)
     fonts = [name for name in _CHINESE if name in _fonts()]
     sheet = Sheet(shown, Words(lang if fonts else "en"), scores_of(shown))
-    family = ["DejaVu Sans", *fonts[:1]] if sheet.words.lang == "en" else [*fonts[:1], "DejaVu Sans"]
+    family = (
+        ["DejaVu Sans", *fonts[:1]] if sheet.words.lang == "en" else [*fonts[:1], "DejaVu Sans"]
+    )
     for name, plot in PLOTS.items():
         with matplotlib.rc_context({**_STYLE, "font.family": family}):
             figure = plot(sheet)
@@ -96,19 +99,28 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _short(name: str, most: int = NAME) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    if _width(name) <= most:
+        return name
+    kept = next(k for k in range(len(name), 0, -1) if k == 1 or _width(name[:k]) < most)
+    return f"{name[:kept]}…"
+
+
+def _width(text: str) -> int:
+    """Return how many columns `text` takes; a Chinese letter takes two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _color(index: int) -> str:
     return charts.COLORS[index % len(charts.COLORS)][0]
 
 
-def _percent(axis: Any, sheet: Sheet, span: float) -> None:
-    """Write a share in percent along `axis`, with as many decimals as its span needs."""
-    if sheet.score.share:
-        from matplotlib.ticker import PercentFormatter
+def _percent(axis: Any, sheet: Sheet) -> None:
+    """Write a share in percent along `axis`, with the decimals its steps need."""
+    from matplotlib.ticker import MaxNLocator
 
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0 if span > 0.04 else 1))
+    axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    if sheet.score.share:
+        axis.set_major_formatter(lambda value, _: f"{round(100 * value, 6):g}%")
 
 
 # Ranking
@@ -131,8 +143,7 @@ def _ranking(sheet: Sheet) -> Figure | None:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"{sheet.test}, {sheet.words('interval')}")
-    low, high = axes.get_xlim()
-    _percent(axes.xaxis, sheet, high - low)
+    _percent(axes.xaxis, sheet)
     return figure
 
 
@@ -180,10 +191,16 @@ def _cost(sheet: Sheet, cost: str, label: str) -> Figure | None:
     _limits(axes, sheet, points)
     axes.set_xlabel(label)
     axes.set_ylabel(sheet.test)
-    axes.xaxis.set_major_formatter(lambda value, _: figures.count(value) if value >= 1 else f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: _power(value))
     axes.legend(loc="lower right" if sheet.result.higher_is_better else "upper right")
     _name_points(figure, axes, points, best)
     return figure
+
+
+def _power(value: float) -> str:
+    """Return a power of ten as people write it: 0.1, 10, 100 k, 1 M."""
+    number, space, unit = figures.count(value).partition(" ") if value >= 1000 else (value, "", "")
+    return f"{float(number):g}{space}{unit}"
 
 
 def _point(axes: Axes, p: Mapping[str, Any], *, faint: bool) -> None:
@@ -203,27 +220,30 @@ def _limits(axes: Axes, sheet: Sheet, points: Sequence[Mapping[str, Any]]) -> No
     high = max(high, max(p["high"] for p in points))
     axes.set_xlim(10**x_low, 10**x_high)
     axes.set_ylim(low, min(high, 1.004) if sheet.score.share else high)
-    _percent(axes.yaxis, sheet, high - low)
+    _percent(axes.yaxis, sheet)
 
 
 def _name_points(
     figure: Figure, axes: Axes, points: Sequence[Mapping[str, Any]], best: Sequence[int]
 ) -> None:
     """Put each name where it covers no other name and no point; leave out what has no room."""
-    at = [axes.transData.transform((p["x"], p["y"])) for p in points]
+    from matplotlib.patheffects import withStroke
+
+    at = [tuple(axes.transData.transform((p["x"], p["y"]))) for p in points]
     unit = figure.dpi / 72
     taken = [(x - 6 * unit, y - 6 * unit, x + 6 * unit, y + 6 * unit) for x, y in at]
     frame = axes.bbox.extents
     first = sorted(range(len(points)), key=lambda k: (not points[k]["recommended"], k not in best))
     for k in first:
         text = _short(points[k]["name"])
-        box = _free_box(at[k], 5.6 * len(text) * unit, unit, taken, frame)
+        box = _free_box(at[k], 5.8 * _width(text) * unit, unit, taken, frame)
         if box:
             taken.append(box)
             axes.annotate(
-                text, axes.transData.inverted().transform((box[0], box[1])), fontsize=9,
+                text, tuple(axes.transData.inverted().transform((box[0], box[1]))), fontsize=9,
                 va="bottom", color=INK if k in best or points[k]["recommended"] else SOFT,
-                fontweight="bold" if points[k]["recommended"] else "normal",
+                fontweight="bold" if points[k]["recommended"] else "normal", zorder=4,
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
             )  # fmt: skip
 
 
@@ -234,20 +254,20 @@ def _free_box(
     at: Sequence[float], width: float, unit: float, taken: Sequence[Box], frame: Sequence[float]
 ) -> Box | None:
     x, y, height = at[0], at[1], 11 * unit
-    gap, below = 8 * unit, 7 * unit + height
+    gap, above, below = 8 * unit, y + 7 * unit, y - 7 * unit - height
     corners = [
-        (x + gap, y - height / 2), (x - gap - width, y - height / 2), (x + gap / 2, y + gap / 1.4),
-        (x - gap / 2 - width, y + gap / 1.4), (x - width / 2, y + gap), (x + gap / 2, y - below),
-        (x - gap / 2 - width, y - below), (x - width / 2, y - below),
+        (x - gap / 2 - width, above), (x - width / 2, above), (x + gap / 2, above),
+        (x - gap - width, y - height / 2), (x + gap, y - height / 2), (x + gap / 2, below),
+        (x - gap / 2 - width, below), (x - width / 2, below),
     ]  # fmt: skip
     boxes = [(left, low, left + width, low + height) for left, low in corners]
-    return next((b for b in boxes if _inside(b, frame) and not any(_meet(b, t) for t in taken)), None)
+    return next(
+        (b for b in boxes if _inside(b, frame) and not any(_meet(b, t) for t in taken)), None
+    )
 
 
 def _inside(box: Box, frame: Sequence[float]) -> bool:
-    return (
-        box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
-    )
+    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
 
 
 def _meet(a: Box, b: Box) -> bool:
@@ -274,7 +294,7 @@ def _curves(sheet: Sheet) -> Figure | None:
     validation = sheet.words.label("accuracy" if sheet.score.share else "r2")
     axes.set_xlabel(sheet.words("training_seconds"))
     axes.set_ylabel(sheet.words("val_metric", metric=validation))
-    _percent(axes.yaxis, sheet, high - low)
+    _percent(axes.yaxis, sheet)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return figure
 
@@ -319,7 +339,9 @@ def _confusion(sheet: Sheet) -> Figure | None:
     washed = "#f2f0ea"
     hits = LinearSegmentedColormap.from_list("hits", [washed, "#4a9c98"])
     misses = LinearSegmentedColormap.from_list("misses", [washed, "#d95f30"])
-    share = [[n / max(of, 1) for n in row] for row, of in zip(part["counts"], part["of"], strict=True)]
+    share = [
+        [n / max(of, 1) for n in row] for row, of in zip(part["counts"], part["of"], strict=True)
+    ]
     worst = max([0.02, *(v for t, row in enumerate(share) for p, v in enumerate(row) if t != p)])
     cells = [
         [hits(v) if t == p else misses(v / worst) for p, v in enumerate(row)]
@@ -340,13 +362,17 @@ def _count_cells(axes: Axes, counts: Sequence[Sequence[int]]) -> None:
             if n:
                 color = "white" if truth == predicted else INK
                 size = 9 if len(counts) <= 14 else 7
-                axes.text(predicted, truth, n, ha="center", va="center", fontsize=size, color=color)
+                axes.text(
+                    predicted, truth, str(n), ha="center", va="center", fontsize=size, color=color
+                )
 
 
 def _name_classes(axes: Axes, names: Sequence[str]) -> None:
     places = range(len(names))
-    slanted = max(map(len, names)) > 3
-    axes.set_xticks(places, names, rotation=60 if slanted else 0, ha="right" if slanted else "center")
+    slanted = max(map(_width, names)) > 3
+    axes.set_xticks(
+        places, names, rotation=60 if slanted else 0, ha="right" if slanted else "center"
+    )
     axes.set_yticks(places, names)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_rotation_mode("anchor")

@@ -41,33 +41,39 @@ TEXT: dict[str, tuple[str, str]] = {
     "ranking_about": (
         "Mean {metric} on the test part over seeds, with its 95% interval; each dot is a seed. "
         "The dashed line is the recommended candidate. Costs are of one thread on this machine.",
-        "测试集上各种子的平均{metric}及其 95% 区间；每个点是一个种子。虚线是被推荐的候选。代价均在本机以单线程测得。",
+        "测试集上各种子的平均{metric}及其 95% 区间；每个点是一个种子。"
+        "虚线是被推荐的候选。代价均在本机以单线程测得。",
     ),
     "one_seed": (
         "There is one seed only: the intervals hold the chance in the examples, not the chance in "
         "training, so a difference between two candidates may be luck.",
-        "只有一个种子：区间只反映样本的随机性，不反映训练的随机性，因此候选之间的差异可能只是运气。",
+        "只有一个种子：区间只反映样本的随机性，"
+        "不反映训练的随机性，因此候选之间的差异可能只是运气。",
     ),
     "cost_about": (
         "Up and to the left is better. The line joins the candidates that no other beats on both "
         "axes (the Pareto front); bars are 95% intervals.",
-        "越靠左上越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（帕累托前沿）；竖线为 95% 区间。",
+        "越靠左上越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（"
+        "帕累托前沿）；竖线为 95% 区间。",
     ),
     "cost_about_lower": (
         "Down and to the left is better. The line joins the candidates that no other beats on both "
         "axes (the Pareto front); bars are 95% intervals.",
-        "越靠左下越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（帕累托前沿）；竖线为 95% 区间。",
+        "越靠左下越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（"
+        "帕累托前沿）；竖线为 95% 区间。",
     ),
     "curves_about": (
         "{score} on the validation part while training: the mean over seeds, and a band from the "
         "lowest to the highest seed. Choose candidates below; the others stay grey.",
-        "训练过程中验证集上的{score}：曲线为各种子的均值，色带为最低到最高的种子。在下方选择候选，其余保持灰色。",
+        "训练过程中验证集上的{score}：曲线为各种子的均值，"
+        "色带为最低到最高的种子。在下方选择候选，其余保持灰色。",
     ),
     "verdicts_about": (
         "Row against column, on the same test examples, corrected for the number of pairs (Holm). "
         "A dot means that these data cannot tell the two apart, not that they are equal. Choose a "
         "cell for its figures.",
-        "行与列在相同测试样本上比较，并按比较次数校正（Holm）。圆点表示这些数据无法区分两者，并不表示两者相同。点选单元格查看数值。",
+        "行与列在相同测试样本上比较，并按比较次数校正（Holm）。"
+        "圆点表示这些数据无法区分两者，并不表示两者相同。点选单元格查看数值。",
     ),
     "confusion_about": (
         "Rows are the truth, columns the prediction, summed over seeds.",
@@ -82,7 +88,8 @@ TEXT: dict[str, tuple[str, str]] = {
         "多数试验都判错的测试样本。先在这里检查标签是否有误。",
     ),
     "hardest_about_regression": (
-        "Test examples with the largest mean error over all trials. Look for wrong values here first.",
+        "Test examples with the largest mean error over "
+        "all trials. Look for wrong values here first.",
         "所有试验平均误差最大的测试样本。先在这里检查目标值是否有误。",
     ),
     "adapted_about": (
@@ -108,7 +115,6 @@ TEXT: dict[str, tuple[str, str]] = {
     "memory": ("Peak memory", "峰值内存"),
     "artifact": ("File", "文件"),
     "train_time": ("Training", "训练"),
-    "train_rate": ("Training speed", "训练速度"),
     "energy": ("Energy proxy", "能耗估计"),
     "interval": ("95% interval", "95% 区间"),
     "seed": ("seed", "种子"),
@@ -136,7 +142,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "sentence_not distinguishable": (
         "These data cannot tell {a} from {b}: difference {difference} (95% interval {low} to "
         "{high}, p {p} after Holm).",
-        "这些数据无法区分 {a} 与 {b}：差异 {difference}（95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+        "这些数据无法区分 {a} 与 {b}：差异 {difference}（"
+        "95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
     ),
     "points": ("{value} points", "{value} 个百分点"),
     "truth": ("truth", "真实"),
@@ -206,9 +213,15 @@ TEXT: dict[str, tuple[str, str]] = {
     "trials": ("{done} of {total} trials", "{total} 次试验完成 {done} 次"),
     "trials_open": ("{done} trials", "{done} 次试验"),
     "elapsed": ("{time} so far", "已用 {time}"),
-    "others": ("{count} more: {done} done, {waiting} waiting", "另有 {count} 个：{done} 完成，{waiting} 等待"),
+    "others": (
+        "{count} more: {done} done, {waiting} waiting",
+        "另有 {count} 个：{done} 完成，{waiting} 等待",
+    ),
     "line_plan": ("{name}: computes with {text}", "{name}：计算方式 {text}"),
-    "line_resume": ("{name}, seed {seed}: resumed at step {step}", "{name}，种子 {seed}：从第 {step} 步恢复"),
+    "line_resume": (
+        "{name}, seed {seed}: resumed at step {step}",
+        "{name}，种子 {seed}：从第 {step} 步恢复",
+    ),
     "line_finish": ("{name}, seed {seed}: {score}", "{name}，种子 {seed}：{score}"),
     "line_fail": ("{name}, seed {seed}: failed: {text}", "{name}，种子 {seed}：失败：{text}"),
     "line_measure": ("{name}: measured {text}", "{name}：已测量 {text}"),

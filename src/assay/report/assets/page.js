@@ -30,9 +30,9 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink },
       hoverlabel: { bgcolor: style("--card"), bordercolor: line, font: { color: ink, size: 13 }, align: "left", namelength: -1 },
-      margin: { l: 56, r: 14, t: 12, b: 50 },
+      margin: { l: 66, r: 14, t: 12, b: 50 },
     };
-    return { ...base, ...extra, xaxis: { ...axis, ...extra.xaxis, title: { ...axis.title, ...extra.xaxis.title } }, yaxis: { ...axis, ...extra.yaxis, title: { ...axis.title, ...extra.yaxis.title } } };
+    return { ...base, ...extra, xaxis: { ...axis, ...extra.xaxis, title: { ...axis.title, ...extra.xaxis.title } }, yaxis: { ...axis, ...extra.yaxis, title: { ...axis.title, standoff: 12, ...extra.yaxis.title } } };
   }
   const quality = (extra) => ({ tickformat: percent ? ".0%" : "", nticks: 7, ...extra });
   function spread(values, share) {
@@ -71,7 +71,7 @@
   function placeLabels(node, points, best, logs, ys, margin) {
     const width = node.clientWidth - margin.l - margin.r, height = node.clientHeight - margin.t - margin.b;
     const pen = document.createElement("canvas").getContext("2d");
-    pen.font = "12px sans-serif";
+    const family = getComputedStyle(document.body).fontFamily;
     const at = points.map((p) => [((Math.log10(p.x) - logs[0]) / (logs[1] - logs[0])) * width, ((ys[1] - p.y) / (ys[1] - ys[0])) * height]);
     const taken = at.map(([x, y]) => [x - 7, y - 7, x + 7, y + 7]);
     const urgency = (k) => (points[k].recommended ? 0 : best.has(k) ? 1 : 2);
@@ -79,8 +79,10 @@
     const free = (box) => box[0] >= 0 && box[1] >= 0 && box[2] <= width && box[3] <= height && !taken.some((t) => box[0] < t[2] && box[2] > t[0] && box[1] < t[3] && box[3] > t[1]);
     const found = [];
     for (const k of order) {
-      const text = short(points[k].name, 26), w = pen.measureText(text).width + 4, [x, y] = at[k];
-      const tries = [[x + 10, y - 8], [x - 10 - w, y - 8], [x + 5, y - 24], [x - 5 - w, y - 24], [x - w / 2, y - 27], [x + 5, y + 9], [x - 5 - w, y + 9], [x - w / 2, y + 11]];
+      const text = short(points[k].name, 26), [x, y] = at[k];
+      pen.font = `${points[k].recommended ? "bold " : ""}12px ${family}`;
+      const w = pen.measureText(text).width + 8;
+      const tries = [[x - 3 - w, y - 25], [x - w / 2, y - 27], [x + 3, y - 25], [x - 10 - w, y - 8], [x + 10, y - 8], [x + 5, y + 9], [x - 5 - w, y + 9], [x - w / 2, y + 11]];
       const place = tries.map(([l, t]) => [l, t, l + w, t + 16]).find(free);
       if (!place) continue;
       taken.push(place);
