@@ -18,11 +18,11 @@ def train(threads: int, seconds: float) -> float:
     """Train for `seconds` of wall clock; return examples per second."""
     import torch
 
-    from benchmarks.overhead import FACTS, RECIPE, fashion
     from assay.data.batches import Batches, Normalise
     from assay.engine.spec import Plan
     from assay.learners.supervised import Supervised
     from assay.models.build import build
+    from benchmarks.overhead import FACTS, RECIPE, fashion
 
     torch.set_num_threads(threads)
     learner = Supervised(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from trials import make_dataset, make_spec
 from torch import nn
+from trials import make_dataset, make_spec
 
 from assay.engine import measure as measuring
 from assay.engine.measure import count_macs, energy_proxy, measure

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trials import make_dataset, make_spec
 from safetensors.torch import load_file
+from trials import make_dataset, make_spec
 
 from assay.engine import loop, trial
 from assay.engine.loop import evaluation_steps

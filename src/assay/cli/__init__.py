@@ -10,7 +10,10 @@ from assay import __version__
 from assay.errors import AssayError, nearest
 
 COMMANDS = {  # name: (module, what `assay --help` says); a module is imported when it is called
-    "compare": ("assay.cli.compare", "train candidates on your data and say which differences are real"),
+    "compare": (
+        "assay.cli.compare",
+        "train candidates on your data and say which differences are real",
+    ),
     "predict": ("assay.cli.predict", "label files with the winner of a run"),
     "report": ("assay.cli.report", "write the report of a run again"),
     "resume": ("assay.cli.resume", "continue a run that was stopped"),

@@ -1,98 +1,197 @@
-"""A study's result in a terminal: the sentence that matters, then the ranking."""
+"""A finished study in the terminal: the ranking, then the sentence that matters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from assay.compare.result import CandidateResult, StudyResult
 from assay.report import charts, figures
 from assay.report.codec import clean
-from assay.report.figures import Scores, scores_of
+from assay.report.figures import scores_of
 from assay.report.text import Words
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _SHOWN = 20  # rows
-_STYLES = {"better": "green", "worse": "red", "not distinguishable": "yellow"}
+_TOLD = 8  # failed trials
+_REASON = 240  # letters of a reason
+_NAME = 32  # columns of a name
+_STRIP = 21  # columns of the drawn interval
+_GAP = 2  # columns between two columns
+_LEAVING = ("artifact", "memory", "strip", "train_time", "parameters", "versus", "interval")
+_STYLES = {"better": "green", "worse": "red", "not distinguishable": ""}
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of the ranking, whole: how wide it is decides whether there is room for it."""
+
+    key: str
+    head: str
+    cells: Sequence[Text]
+    justify: Literal["left", "right"] = "right"
+
+    @property
+    def width(self) -> int:
+        from rich.cells import cell_len
+
+        return max([cell_len(self.head), *(cell.cell_len for cell in self.cells)])
 
 
 def print_result(console: Console, result: StudyResult, lang: Literal["en", "zh"] = "en") -> None:
-    """Print the ranking, the recommendation and where the files are."""
+    """Print the ranking, what failed, the recommendation and where the report is."""
     from rich.text import Text
 
     t = Words(lang)
-    console.print(ranking_table(result, lang))
+    console.print()
+    console.print(ranking_table(result, lang, width=console.width))
     hidden = len(result.candidates) - _SHOWN
     if hidden > 0:
-        console.print(t("more_rows", count=hidden), style="dim")
-    for name, seed, reason in _failures(result):
-        text = t("line_fail", name=clean(name), seed=seed, text=clean(reason))
-        console.print(Text(text, style="red"))
+        console.print(Text(t("more_rows", count=hidden), style="dim"))
+    _print_failures(console, result, t)
     console.print()
     console.print(Text(clean(t.of(result.recommendation.why)), style="bold"))
     console.print(Text(_how_long(result, t), style="dim"))
-    console.print(Text(f"{t('report_at')}: {result.folder}/report.html"), soft_wrap=True)
+    where = clean(f"{result.folder}/report.html")
+    console.print(Text(f"{t('report_at')}: {where}"), soft_wrap=True)
 
 
-def ranking_table(result: StudyResult, lang: Literal["en", "zh"] = "en") -> Table:
-    """Return the ranking as a table: quality with its interval, the verdict, the costs."""
+def ranking_table(
+    result: StudyResult, lang: Literal["en", "zh"] = "en", *, width: int = 80
+) -> Table:
+    """Return the ranking as a table; what there is no room for is left to the report.
+
+    Args:
+        result: What the study found.
+        lang: en or zh.
+        width: Columns of the terminal.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    t, score = Words(lang), scores_of(result)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column(t("candidate"), overflow="fold")
-    table.add_column(t("test_metric", metric=t.label(result.metric)), justify="right")
-    table.add_column(t("interval"), justify="right")
-    table.add_column(t("versus"))
-    for key in ("latency", "parameters", "train_time"):
-        table.add_column(t(key), justify="right")
-    versus = _versus(result)
-    for candidate in result.candidates[:_SHOWN]:
-        _add_row(table, candidate, versus.get(candidate.name, ""), score, t)
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0),
+        header_style="dim", collapse_padding=True,
+    )  # fmt: skip
+    columns = _that_fit(_columns(result, Words(lang)), width)
+    for column in columns:
+        table.add_column(column.head, justify=column.justify, no_wrap=True, overflow="ellipsis")
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
     return table
 
 
-def _add_row(table: Table, c: CandidateResult, verdict: str, score: Scores, t: Words) -> None:
+def _that_fit(columns: Sequence[_Column], width: int) -> list[_Column]:
+    """Leave columns out, the least needed first, until the table is no wider than the terminal."""
+    kept = list(columns)
+    for key in _LEAVING:
+        if sum(column.width + _GAP for column in kept) - _GAP <= width:
+            break
+        kept = [column for column in kept if column.key != key]
+    return kept
+
+
+def _columns(result: StudyResult, t: Words) -> list[_Column]:
     from rich.text import Text
 
-    told = t("recommended") if c.recommended else t(verdict) if verdict else ""
-    latency, parameters = figures.MISSING, figures.MISSING
-    if c.cost:
-        latency = figures.milliseconds(c.cost.latency_p50_ms)
-        parameters = figures.count(c.cost.parameters)
-    table.add_row(
-        str(c.rank) if c.score else figures.MISSING,
-        Text(clean(c.name), style="bold" if c.recommended else ""),
-        score(c.score.mean if c.score else None),
-        score.interval(c.score),
-        Text(told, style="bold" if c.recommended else _STYLES.get(verdict, "")),
-        latency,
-        parameters,
-        figures.duration(c.train_seconds if c.score else None),
+    score, n = scores_of(result), figures
+    shown = result.candidates[:_SHOWN]
+    verdicts = charts.versus(result)
+    bold = ["bold" if c.recommended else "" for c in shown]
+
+    def column(key: str, head: str, texts: Sequence[str], *, left: bool = False) -> _Column:
+        cells = [Text(text, style=style) for text, style in zip(texts, bold, strict=True)]
+        return _Column(key, head, cells, "left" if left else "right")
+
+    low, high = figures.span(
+        end for c in shown if c.score for end in (c.score.low, c.score.high, c.score.mean)
     )
-
-
-def _versus(result: StudyResult) -> dict[str, str]:
-    """Return each candidate's verdict against the recommended one."""
-    chosen = result.recommendation.candidate
-    pairs = [pair for pair in result.verdicts if chosen in (pair.a, pair.b)]
-    others = [pair.b if pair.a == chosen else pair.a for pair in pairs]
-    return {
-        other: charts.verdict_of(pair, other) for other, pair in zip(others, pairs, strict=True)
-    }
-
-
-def _failures(result: StudyResult) -> list[tuple[str, int, str]]:
-    return [
-        (c.name, s.seed, s.reason)
-        for c in result.candidates
-        for s in c.seeds
-        if s.status == "failed"
+    costs = [
+        column(key, t(key), [_cost(c, field, how) for c in shown])
+        for key, field, how in (
+            ("latency", "latency_p50_ms", n.milliseconds),
+            ("parameters", "parameters", n.count),
+            ("memory", "peak_memory_bytes", n.size),
+            ("artifact", "artifact_bytes", n.size),
+        )
     ]
+    head = t.label(result.metric)
+    return [
+        column("rank", "#", [str(c.rank) if c.score else n.MISSING for c in shown]),
+        column("candidate", t("candidate"), [_name(c.name) for c in shown], left=True),
+        column("score", head[:1].upper() + head[1:], [score(_mean(c)) for c in shown]),
+        column("interval", t("interval"), [score.interval(c.score) for c in shown], left=True),
+        _Column("strip", "", [_strip(c, low, high) for c in shown], "left"),
+        _Column("versus", t("verdict"), [_versus(c, verdicts, t) for c in shown], "left"),
+        *costs,
+        column("train_time", t("train_time"), [_time(c) for c in shown]),
+    ]
+
+
+def _mean(c: CandidateResult) -> float | None:
+    return c.score.mean if c.score else None
+
+
+def _time(c: CandidateResult) -> str:
+    return figures.duration(c.train_seconds if c.score else None)
+
+
+def _cost(c: CandidateResult, field: str, how: Any) -> str:
+    return str(how(getattr(c.cost, field))) if c.cost else figures.MISSING
+
+
+def _name(name: str) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    name = clean(name)
+    return name if cell_len(name) <= _NAME else f"{set_cell_size(name, _NAME - 1)}…"
+
+
+def _strip(c: CandidateResult, low: float, high: float) -> Text:
+    """Draw the interval and its mean on a scale that all rows share."""
+    from rich.text import Text
+
+    if c.score is None or not math.isfinite(c.score.low + c.score.high):
+        return Text()
+    ends = (c.score.low, c.score.mean, c.score.high)
+    left, middle, right = (_place(value, low, high) for value in ends)
+    line = [" "] * left + ["─"] * (right - left + 1) + [" "] * (_STRIP - 1 - right)
+    line[middle] = "●"
+    return Text("".join(line), style="cyan bold" if c.recommended else "")
+
+
+def _place(value: float, low: float, high: float) -> int:
+    return min(max(round((_STRIP - 1) * (value - low) / (high - low)), 0), _STRIP - 1)
+
+
+def _versus(c: CandidateResult, verdicts: dict[str, str], t: Words) -> Text:
+    from rich.text import Text
+
+    if c.recommended:
+        return Text(t("recommended"), style="cyan bold")
+    if c.score is None:
+        return Text(t("failed"), style="red")
+    verdict = verdicts.get(c.name, "")
+    return Text(t(verdict) if verdict else "", style=_STYLES.get(verdict, ""))
+
+
+def _print_failures(console: Console, result: StudyResult, t: Words) -> None:
+    from rich.text import Text
+
+    found = [(c.name, s) for c in result.candidates for s in c.seeds if s.status == "failed"]
+    for name, s in found[:_TOLD]:
+        reason = clean(s.reason)
+        told = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
+        text = t("line_fail", name=_name(name), seed=s.seed, text=told)
+        console.print(Text(text, style="red"))
+    if len(found) > _TOLD:
+        console.print(Text(t("more_rows", count=len(found) - _TOLD), style="red"))
 
 
 def _how_long(result: StudyResult, t: Words) -> str:
