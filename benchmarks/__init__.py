@@ -1,0 +1,1 @@
+"""Measurements that take minutes; the figures are in benchmarks/README.md."""

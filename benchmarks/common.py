@@ -1,4 +1,4 @@
-"""What the benchmarks share: alternate two ways of doing a thing and compare them round by round."""
+"""What the benchmarks share: alternate two ways of doing a thing, compare round by round."""
 
 import json
 import os
@@ -57,7 +57,8 @@ def machine() -> str:
     seen = facts()
     return (
         f"{seen['processor']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{time.strftime('%Y-%m-%d')}"
     )
 
 

@@ -46,7 +46,7 @@ class OnDisk:
 
     def split(self, size: int) -> Iterator[Tensor]:
         """Yield all rows in order, `size` at a time."""
-        for piece in torch.arange(len(self)).split(size):
+        for piece in torch.split(torch.arange(len(self)), size):
             yield self[piece]
 
 

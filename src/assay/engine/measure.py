@@ -125,7 +125,7 @@ def _trained(
     return model.eval()
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up torch's own flop formulas; torch's `FlopCounterMode` first imports its compiler."""
 
     @classmethod
@@ -133,7 +133,7 @@ class _Counter(TorchDispatchMode):
         return False  # nothing is compiled here, so the compiler need not be told to stay away
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
 
     def __torch_dispatch__(

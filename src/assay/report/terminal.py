@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _SHOWN = 20  # rows
 _TOLD = 8  # failed trials
 _REASON = 240  # letters of a reason
-_NAME = 32  # columns of a name
 _STRIP = 21  # columns of the drawn interval
 _GAP = 2  # columns between two columns
 _LEAVING = ("artifact", "memory", "strip", "train_time", "parameters", "versus", "interval")
@@ -79,7 +78,7 @@ def ranking_table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0),
         header_style="dim", collapse_padding=True,
     )  # fmt: skip
-    columns = _that_fit(_columns(result, Words(lang)), width)
+    columns = _that_fit(_columns(result, Words(lang), width), width)
     for column in columns:
         table.add_column(column.head, justify=column.justify, no_wrap=True, overflow="ellipsis")
     for cells in zip(*(column.cells for column in columns), strict=True):
@@ -97,7 +96,7 @@ def _that_fit(columns: Sequence[_Column], width: int) -> list[_Column]:
     return kept
 
 
-def _columns(result: StudyResult, t: Words) -> list[_Column]:
+def _columns(result: StudyResult, t: Words, width: int) -> list[_Column]:
     from rich.text import Text
 
     score, n = scores_of(result), figures
@@ -113,18 +112,20 @@ def _columns(result: StudyResult, t: Words) -> list[_Column]:
         end for c in shown if c.score for end in (c.score.low, c.score.high, c.score.mean)
     )
     costs = [
-        column(key, t(key), [_cost(c, field, how) for c in shown])
-        for key, field, how in (
-            ("latency", "latency_p50_ms", n.milliseconds),
-            ("parameters", "parameters", n.count),
-            ("memory", "peak_memory_bytes", n.size),
-            ("artifact", "artifact_bytes", n.size),
+        column(key, t(head), [_cost(c, field, how) for c in shown])
+        for key, head, field, how in (
+            ("latency", "latency", "latency_p50_ms", n.milliseconds),
+            ("parameters", "parameters_short", "parameters", n.count),
+            ("memory", "memory", "peak_memory_bytes", n.size),
+            ("artifact", "artifact", "artifact_bytes", n.size),
         )
     ]
     head = t.label(result.metric)
     return [
         column("rank", "#", [str(c.rank) if c.score else n.MISSING for c in shown]),
-        column("candidate", t("candidate"), [_name(c.name) for c in shown], left=True),
+        column(
+            "candidate", t("candidate"), [short_name(c.name, width // 4) for c in shown], left=True
+        ),
         column("score", head[:1].upper() + head[1:], [score(_mean(c)) for c in shown]),
         column("interval", t("interval"), [score.interval(c.score) for c in shown], left=True),
         _Column("strip", "", [_strip(c, low, high) for c in shown], "left"),
@@ -146,11 +147,12 @@ def _cost(c: CandidateResult, field: str, how: Any) -> str:
     return str(how(getattr(c.cost, field))) if c.cost else figures.MISSING
 
 
-def _name(name: str) -> str:
+def short_name(name: str, most: int) -> str:
+    """Return a candidate's name, safe to print and not wider than `most` columns or 16."""
     from rich.cells import cell_len, set_cell_size
 
-    name = clean(name)
-    return name if cell_len(name) <= _NAME else f"{set_cell_size(name, _NAME - 1)}…"
+    name, most = clean(name), max(most, 16)
+    return name if cell_len(name) <= most else f"{set_cell_size(name, most - 1).rstrip()}…"
 
 
 def _strip(c: CandidateResult, low: float, high: float) -> Text:
@@ -188,7 +190,7 @@ def _print_failures(console: Console, result: StudyResult, t: Words) -> None:
     for name, s in found[:_TOLD]:
         reason = clean(s.reason)
         told = reason if len(reason) <= _REASON else f"{reason[:_REASON]}…"
-        text = t("line_fail", name=_name(name), seed=s.seed, text=told)
+        text = t("line_fail", name=short_name(name, console.width // 4), seed=s.seed, text=told)
         console.print(Text(text, style="red"))
     if len(found) > _TOLD:
         console.print(Text(t("more_rows", count=len(found) - _TOLD), style="red"))

@@ -109,6 +109,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "latency_axis": ("latency, batch 1, p50 (ms)", "延迟，批大小 1，p50（毫秒）"),
     "latency_p95": ("p95 {value}", "p95 {value}"),
     "parameters": ("Parameters", "参数量"),
+    "parameters_short": ("Params", "参数量"),
     "parameters_axis": ("parameters", "参数量"),
     "macs": ("MACs", "乘加次数"),
     "throughput": ("Throughput", "吞吐量"),
@@ -199,23 +200,20 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     # the terminal
     "more_rows": ("and {count} more in the report", "其余 {count} 个见报告"),
-    "from_records": ("everything came from records", "全部来自记录"),
-    "trial_counts": ("{count} trials in {time}", "{count} 次试验，用时 {time}"),
     "report_at": ("report", "报告"),
     # progress
     "planning": ("choosing how to compute", "选择计算方式"),
-    "training": ("training", "训练中"),
+    "training": ("training, seed {seed}", "训练中，种子 {seed}"),
     "measuring": ("measuring", "测量中"),
     "done": ("done", "完成"),
     "waiting": ("waiting", "等待"),
-    "resumed": ("resumed", "已恢复"),
-    "recorded": ("from records", "来自记录"),
     "trials": ("{done} of {total} trials", "{total} 次试验完成 {done} 次"),
     "trials_open": ("{done} trials", "{done} 次试验"),
     "elapsed": ("{time} so far", "已用 {time}"),
+    "left": ("about {time} left", "约剩 {time}"),
     "others": (
         "{count} more: {done} done, {waiting} waiting",
-        "另有 {count} 个：{done} 完成，{waiting} 等待",
+        "另有 {count} 个：{done} 个完成，{waiting} 个等待",
     ),
     "line_plan": ("{name}: computes with {text}", "{name}：计算方式 {text}"),
     "line_resume": (
@@ -224,6 +222,7 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "line_finish": ("{name}, seed {seed}: {score}", "{name}，种子 {seed}：{score}"),
     "line_fail": ("{name}, seed {seed}: failed: {text}", "{name}，种子 {seed}：失败：{text}"),
+    "line_fail_all": ("{name}: failed: {text}", "{name}：失败：{text}"),
     "line_measure": ("{name}: measured {text}", "{name}：已测量 {text}"),
 }
 
