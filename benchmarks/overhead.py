@@ -1,6 +1,6 @@
 """What the engine costs beside a bare PyTorch loop with the same settings, and what input costs.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.overhead [--rounds 7]
+    python -m benchmarks.overhead [--rounds 7]
 
 LeNet-5 on Fashion-MNIST, batch 64, fp32, the same optimizer, schedule and prepared batches on both
 sides; the bare loop is written out here. The engine side is `Loop`, with its evaluations cut to the

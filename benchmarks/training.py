@@ -1,6 +1,6 @@
 """Training speed: the loop people write today against what `assay compare` does by default.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.training [--rounds 5] [--seconds 2]
+    python -m benchmarks.training [--rounds 5] [--seconds 2]
 
 Same network; batch 64 against the batch size of the card's recipe; examples per CPU second on one
 thread; the two alternate in one process. "plan" is the way of computing chosen by measurement.

@@ -22,7 +22,6 @@ ALLOWED = {
     "ship": {"engine", "models", "data", "store", "canon", "compare"},
     "compare": {"engine", "models", "data", "store", "canon", "ship", "report"},
     "report": {"canon", "store"},
-    "testing": {"models", "canon", "blocks"},
 }
 
 

@@ -139,12 +139,19 @@ def test_a_log_gets_a_line_for_each_trial_and_no_control_characters(clock: list[
     ]
 
 
+def stopped(shown: Progress, events) -> None:
+    with shown:
+        for event in events:
+            if isinstance(event, KeyboardInterrupt):
+                raise event
+            shown(event)
+
+
 def test_the_display_is_gone_at_the_end_and_the_cursor_is_back():
     paper = console(terminal=True)
-    with pytest.raises(KeyboardInterrupt), Progress(paper) as shown:
-        for event in trial("mlp", 0):
-            shown(event)
-        raise KeyboardInterrupt
+    events = [*trial("mlp", 0), KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        stopped(Progress(paper), events)
     assert paper.file.getvalue().rstrip().endswith("\x1b[2K")
     assert paper.file.getvalue().rindex("\x1b[?25h") > paper.file.getvalue().rindex("\x1b[?25l")
 

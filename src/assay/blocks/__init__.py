@@ -1,1 +1,1 @@
-"""Parts that more than one architecture uses."""
+"""What two or more architectures share."""

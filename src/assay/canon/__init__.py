@@ -1,1 +1,1 @@
-"""What exists: cards, the catalog over them, lineage. Torch is never imported here."""
+"""What exists: cards, and the catalog over all of them. Never imports torch."""

@@ -1,1 +1,1 @@
-"""compare."""
+"""Studies: candidates × seeds, verdicts, recommendation."""

@@ -1,1 +1,1 @@
-"""Where examples come from: sources, the frozen division, encoding, batches."""
+"""Where examples come from, what they become, and how they are divided."""

@@ -1,1 +1,1 @@
-"""engine."""
+"""From a trial's specification to its record."""

@@ -1,1 +1,1 @@
-"""learners."""
+"""One file per way of learning."""

@@ -336,12 +336,15 @@ def _cut(page: Page, confusion: Mapping[str, Any]) -> str:
 def _hard(page: Page, item: Hard) -> dict[str, Any]:
     t, side = page.words, picture_side(item.png)
     classes = bool(page.result.data.get("classes"))
+    # The wrong answers of several trials may be fewer, each, than the right ones.
+    split = item.predicted == item.truth
+    read = t("variously") if split else t("mostly", label=item.predicted)
     if classes:
         share = t("wrong", share=f"{100 * item.wrong:.0f}%")
     else:
         share = t("mean_error", value=figures.significant(item.wrong))
     return {
-        "id": item.id, "truth": item.truth, "read": t("mostly", label=item.predicted),
+        "id": item.id, "truth": item.truth, "read": read,
         "share": share, "image": item.png if side else "", "pixels": side and side <= 64,
     }  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""The record of runs: a database of what was measured, and the files beside it."""
+"""The record of runs: a database and files."""

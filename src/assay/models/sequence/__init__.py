@@ -1,1 +1,1 @@
-"""sequence."""
+"""Networks that read sequences; an image is read row by row."""

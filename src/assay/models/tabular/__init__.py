@@ -1,1 +1,1 @@
-"""tabular."""
+"""Networks that read any numbers, flattened."""

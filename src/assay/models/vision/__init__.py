@@ -1,1 +1,1 @@
-"""vision."""
+"""Networks that read images."""

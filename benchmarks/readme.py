@@ -1,0 +1,109 @@
+"""Write benchmarks/README.md from the figures that the benchmarks kept.
+
+python -m benchmarks.readme
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+HEAD = """# Benchmarks
+
+Each figure was written by the command above it, on the machine named with it; ratios are medians
+over alternating rounds in one run, with the lowest and highest round in brackets.
+`python -m benchmarks.readme` writes this page.
+"""
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """Return what a benchmark kept, or None before its first run."""
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def span(ratio: Mapping[str, float]) -> str:
+    """Return a ratio with its rounds."""
+    return f"{ratio['median']:.2f} [{ratio['low']:.2f}-{ratio['high']:.2f}]"
+
+
+def training(facts: Mapping[str, Any]) -> list[str]:
+    """The loop people write against the engine's, per network."""
+    rows = [
+        f"| {name} | {span(row['ratio'])} | {row['goal']} | "
+        f"{'yes' if row['ratio']['median'] >= row['goal'] else '**no**'} | {row['plan']} |"
+        for name, row in facts["table"].items()
+    ]
+    return [
+        "torchvision data set, transforms, DataLoader, fp32, eager, batch 64 (LSTM: 32) against "
+        "the engine's step with the card's recipe; examples per CPU second, one thread.",
+        "",
+        "| network | ratio | goal | reached | chosen by measurement |",
+        "| --- | --- | --- | --- | --- |",
+        *rows,
+    ]
+
+
+def overhead(facts: Mapping[str, Any]) -> list[str]:
+    """The engine against a bare loop."""
+    return [
+        f"- engine over a bare loop with the same settings, LeNet-5: {span(facts['ratio'])} "
+        "(goal 0.97)",
+        f"- gathering and normalising a batch: {facts['input_share']:.2%} of a LeNet-5 step "
+        "(goal under 2 %)",
+    ]
+
+
+def lines(facts: Mapping[str, Any]) -> list[str]:
+    """Figures that are a line each."""
+    return [
+        f"- {key}: {value}" if key[:1].isalpha() else f"- {value}"
+        for key, value in facts.items()
+        if key != "machine"
+    ]
+
+
+def grid(facts: Mapping[str, Any]) -> list[str]:
+    """A whole comparison against one baseline."""
+    rows = [
+        f"| {name} | {100 * mean:.2f} | {100 * low:.2f}-{100 * high:.2f} |"
+        for name, (mean, low, high) in facts["ranking"].items()
+    ]
+    return [
+        f"- plain loop, LeNet-5 × 5 seeds × 10 epochs: {facts['plain_seconds']:.0f} s (one epoch "
+        "timed)",
+        f"- `assay compare fashion-mnist`, {facts['candidates']} candidates × 5 seeds "
+        f"({facts['trials']} trials, {facts['budget']}), planning, measuring and report included: "
+        f"{facts['study_seconds']:.0f} s",
+        f"- ratio {facts['plain_seconds'] / facts['study_seconds']:.2f}; {facts['why']}",
+        "",
+        "| candidate | test accuracy | 95 % interval |",
+        "| --- | --- | --- |",
+        *rows,
+    ]
+
+
+PARTS = {
+    "training": ("Training speed", "python -m benchmarks.training", training),
+    "overhead": ("The engine's own cost", "python -m benchmarks.overhead", overhead),
+    "fashion": ("Time to accuracy on Fashion-MNIST", "python -m benchmarks.fashion", lines),
+    "processes": ("One trial per core", "python -m benchmarks.processes", lines),
+    "grid": ("A comparison in the time of a baseline", "python -m benchmarks.grid", grid),
+    "start": ("Start-up", "python -m benchmarks.start", lines),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Write the page."""
+    page = [HEAD]
+    for name, (title, command, render) in PARTS.items():
+        facts = read(name)
+        if facts:
+            page += [f"## {title}", "", f"`{command}`", "", f"{facts['machine']}", ""]
+            page += [*render(facts), ""]
+    (HERE / "README.md").write_text("\n".join(page))
+
+
+if __name__ == "__main__":
+    main()
