@@ -132,6 +132,7 @@ def _with_progress(study: Study, lang: Literal["en", "zh"]) -> StudyResult:
             from assay.data.describe import describe
 
             console.print(describe(dataset, lang), markup=False, highlight=False)
+            progress.expect([c.name for c in candidates], study.request.seeds)
 
         return study.run(on_event=progress, on_data=begin)
 

@@ -163,7 +163,8 @@ def _hard(dataset: Dataset, place: int, predicted: np.ndarray, wrong: float) -> 
     row = int(dataset.test[place])
     if dataset.classes:
         truth = dataset.classes[int(dataset.y[row])]
-        answer = dataset.classes[int(np.bincount(predicted.astype(np.int64)).argmax())]
+        wrongly = predicted[predicted != dataset.y[row]]
+        answer = dataset.classes[int(np.bincount(wrongly.astype(np.int64)).argmax())]
     else:
         truth, answer = f"{float(dataset.y[row]):.4g}", f"{float(predicted.mean()):.4g}"
     name = dataset.ids[row] if dataset.ids else f"example {row}"

@@ -86,7 +86,7 @@ class Hard:
 
     id: str
     truth: str
-    predicted: str  # by most trials
+    predicted: str  # the most frequent wrong answer; regression: the mean
     wrong: float  # fraction of trials, in [0, 1]; regression: mean absolute error
     png: str = ""  # base64, images only
 
