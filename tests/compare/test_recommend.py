@@ -54,7 +54,7 @@ def test_the_only_unbeaten_candidate_is_named_as_such(three, make_pair):
     found = recommend(three, clear, prefer="latency")
     assert found.candidate == "dear"
     assert found.why["en"] == (
-        "dear is recommended: every other candidate has been shown worse than another."
+        "dear is recommended: every other candidate has been shown to be beaten."
     )
 
 

@@ -129,7 +129,7 @@ def _reason(
         )
     if len(unbeaten) == 1:
         return (
-            "every other candidate has been shown worse than another",
+            "every other candidate has been shown to be beaten",
             "其余每个候选都已被证明不如另一候选",
         )
     cost, among = PREFERENCES[prefer], len(unbeaten)
