@@ -93,3 +93,16 @@ def mixer_s16(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> 
         token_hidden=64 if small else 256,
         channel_hidden=512 if small else 2048,
     )
+
+
+def mixer_b16(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> Mixer:
+    """Return the B/16 size; small: a quarter as wide, half as deep, patches of 2, 4 or 8 pixels."""
+    return Mixer(
+        inputs,
+        outputs,
+        patch=small_patch(*inputs[1:]) if small else 16,
+        embed_dim=192 if small else 768,
+        num_layers=6 if small else 12,
+        token_hidden=96 if small else 384,
+        channel_hidden=768 if small else 3072,
+    )

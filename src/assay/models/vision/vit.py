@@ -1,7 +1,7 @@
 """Vision Transformer: an image is a sequence of patches.
 
-Source: Dosovitskiy et al., 2020, https://arxiv.org/abs/2010.11929, equations 1 to 4; the Tiny size
-is of Touvron et al., 2020, https://arxiv.org/abs/2012.12877, table 1.
+Source: Dosovitskiy et al., 2020, https://arxiv.org/abs/2010.11929, equations 1 to 4 and table 1;
+the Tiny and Small sizes are of Touvron et al., 2020, https://arxiv.org/abs/2012.12877, table 1.
 """
 
 import torch
@@ -70,14 +70,48 @@ def _start(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def vit_tiny(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
-    """Return the Tiny size; small: six of its twelve layers, on patches of 2, 4 or 8 pixels."""
+def _sized(
+    inputs: tuple[int, ...],
+    outputs: int,
+    *,
+    small: bool,
+    patch: int = 16,
+    embed_dim: int,
+    num_layers: int = 12,
+    num_heads: int,
+) -> VisionTransformer:
+    """Return one size; small: six of its layers, half as wide inside, patches of 2, 4 or 8."""
     return VisionTransformer(
         inputs,
         outputs,
-        patch=small_patch(*inputs[1:]) if small else 16,
-        embed_dim=192,
-        num_layers=6 if small else 12,
-        num_heads=3,
-        hidden=384 if small else 768,
+        patch=small_patch(*inputs[1:]) if small else patch,
+        embed_dim=embed_dim,
+        num_layers=6 if small else num_layers,
+        num_heads=num_heads,
+        hidden=2 * embed_dim if small else 4 * embed_dim,
     )
+
+
+def vit_tiny(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
+    """Return the Tiny size, Ti/16."""
+    return _sized(inputs, outputs, small=small, embed_dim=192, num_heads=3)
+
+
+def vit_small(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
+    """Return the Small size, S/16."""
+    return _sized(inputs, outputs, small=small, embed_dim=384, num_heads=6)
+
+
+def vit_base(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
+    """Return the Base size, B/16."""
+    return _sized(inputs, outputs, small=small, embed_dim=768, num_heads=12)
+
+
+def vit_base_32(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
+    """Return the Base size on patches of 32 pixels, B/32: a quarter of the tokens."""
+    return _sized(inputs, outputs, small=small, patch=32, embed_dim=768, num_heads=12)
+
+
+def vit_large(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
+    """Return the Large size, L/16."""
+    return _sized(inputs, outputs, small=small, embed_dim=1024, num_layers=24, num_heads=16)
