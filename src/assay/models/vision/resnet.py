@@ -1,9 +1,10 @@
 """ResNet: blocks that learn a correction to their input rather than a new output.
 
-Source: He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1 and figure 5.
+Source: He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1 and figure 5;
+the bottleneck halves the image in its 3x3 convolution, as torchvision's does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
 from assay.blocks.residual import Residual
 
-WIDTHS = (64, 128, 256, 512)  # channels of the four stages
+WIDTHS = (64, 128, 256, 512)  # channels of the four stages, a quarter of what bottlenecks return
 
 
 def basic(in_channels: int, out_channels: int, stride: int) -> Residual:
@@ -19,6 +20,28 @@ def basic(in_channels: int, out_channels: int, stride: int) -> Residual:
     return Residual(
         ConvNormAct(in_channels, out_channels, 3, stride),
         ConvNormAct(out_channels, out_channels, 3, act=None),
+        shortcut=project(in_channels, out_channels, stride),
+        act=nn.ReLU(),
+    )
+
+
+def bottleneck(
+    in_channels: int, out_channels: int, stride: int, *, groups: int = 1, group_width: int = 64
+) -> Residual:
+    """Return narrow 1x1, filter 3x3, widen 1x1. (B, in, H, W) -> (B, out, H / stride, W / stride).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Of the 3x3 convolution.
+        groups: Filters of the 3x3 convolution that run side by side.
+        group_width: Channels of each group in the first stage; 64 is the paper's one group.
+    """
+    width = out_channels // 4 * group_width // 64 * groups
+    return Residual(
+        ConvNormAct(in_channels, width, 1),
+        ConvNormAct(width, width, 3, stride, groups=groups),
+        ConvNormAct(width, out_channels, 1, act=None),
         shortcut=project(in_channels, out_channels, stride),
         act=nn.ReLU(),
     )
@@ -36,6 +59,8 @@ class ResNet(nn.Module):
 
     Args:
         depths: Blocks in each stage.
+        block: Builds one block, given its channels in and out and its stride.
+        expansion: Channels that a block returns, in multiples of `WIDTHS`; 4 for bottlenecks.
         in_channels: Channels of the image.
         outputs: Scores per image.
         small: A 3x3 stem that keeps the size, in place of 7x7, stride 2 and a pool.
@@ -45,7 +70,14 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, depths: Sequence[int], *, in_channels: int, outputs: int, small: bool
+        self,
+        depths: Sequence[int],
+        block: Callable[[int, int, int], Residual] = basic,
+        *,
+        expansion: int = 1,
+        in_channels: int,
+        outputs: int,
+        small: bool,
     ) -> None:
         super().__init__()
         width = WIDTHS[0]
@@ -55,9 +87,10 @@ class ResNet(nn.Module):
             else nn.Sequential(ConvNormAct(in_channels, width, 7, 2), nn.MaxPool2d(3, 2, 1))
         )
         self.stages = nn.Sequential()
-        for stage, (depth, out) in enumerate(zip(depths, WIDTHS, strict=True)):
-            first = basic(width, out, 1 if stage == 0 else 2)  # the stem already shrank stage 0
-            rest = (basic(out, out, 1) for _ in range(depth - 1))
+        for stage, (depth, base) in enumerate(zip(depths, WIDTHS, strict=True)):
+            out = base * expansion
+            first = block(width, out, 1 if stage == 0 else 2)  # the stem already shrank stage 0
+            rest = (block(out, out, 1) for _ in range(depth - 1))
             self.stages.append(nn.Sequential(first, *rest))
             width = out
         self.head = ImageHead(width, outputs)
@@ -65,7 +98,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Score a batch of images."""
         x = self.stem(x)  # (B, 64, H/4, W/4), or H, W when small
-        x = self.stages(x)  # (B, 512, H/32, W/32), or H/8, W/8
+        x = self.stages(x)  # (B, 512 * expansion, H/32, W/32), or H/8, W/8
         return self.head(x)
 
 
@@ -77,3 +110,24 @@ def resnet18(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> R
 def resnet34(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
     """Return the network of 34 layers."""
     return ResNet((3, 4, 6, 3), in_channels=inputs[0], outputs=outputs, small=small)
+
+
+def resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 50 layers, in bottlenecks."""
+    return ResNet(
+        (3, 4, 6, 3), bottleneck, expansion=4, in_channels=inputs[0], outputs=outputs, small=small
+    )
+
+
+def resnet101(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 101 layers, in bottlenecks."""
+    return ResNet(
+        (3, 4, 23, 3), bottleneck, expansion=4, in_channels=inputs[0], outputs=outputs, small=small
+    )
+
+
+def resnet152(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 152 layers, in bottlenecks."""
+    return ResNet(
+        (3, 8, 36, 3), bottleneck, expansion=4, in_channels=inputs[0], outputs=outputs, small=small
+    )

@@ -1,18 +1,36 @@
 """VGG: nothing but 3x3 convolutions, with a pool wherever the width grows.
 
-Source: Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556, table 1, column A; batch
-normalisation after each convolution as in torchvision's vgg11_bn. Small form: one linear layer
-after the convolutions, Liu and Deng, 2015, https://doi.org/10.1109/ACPR.2015.7486599.
+Source: Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556, table 1, columns A, B, D and
+E; batch normalisation after each convolution as in torchvision's vgg11_bn. Small form: one
+linear layer after the convolutions, Liu and Deng, 2015, https://doi.org/10.1109/ACPR.2015.7486599.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
 
-STAGES_11 = ((64,), (128,), (256, 256), (512, 512), (512, 512))  # widths between two pools
+# widths between two pools
+STAGES_11 = ((64,), (128,), (256,) * 2, (512,) * 2, (512,) * 2)
+STAGES_13 = ((64,) * 2, (128,) * 2, (256,) * 2, (512,) * 2, (512,) * 2)
+STAGES_16 = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
+STAGES_19 = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
+
+
+def normalized(in_channels: int, out_channels: int) -> nn.Module:
+    """Return convolution, batch normalisation, ReLU. (B, in, H, W) -> (B, out, H, W)."""
+    return ConvNormAct(in_channels, out_channels, 3, bias=True)
+
+
+def plain(in_channels: int, out_channels: int) -> nn.Module:
+    """Return convolution and ReLU, as published. (B, in, H, W) -> (B, out, H, W)."""
+    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv, nn.ReLU())
 
 
 def classifier(in_channels: int, outputs: int) -> nn.Sequential:
@@ -33,6 +51,7 @@ class VGG(nn.Module):
         stages: Widths of the convolutions of each stage.
         inputs: Shape of one image, (C, H, W).
         outputs: Scores per image.
+        convolution: Builds one, given its channels in and out: `normalized` or `plain`.
         small: One linear layer after averaging as classifier, and no pool of a single pixel.
 
     Shape:
@@ -45,6 +64,7 @@ class VGG(nn.Module):
         inputs: tuple[int, ...],
         outputs: int,
         *,
+        convolution: Callable[[int, int], nn.Module] = normalized,
         small: bool,
     ) -> None:
         super().__init__()
@@ -52,7 +72,7 @@ class VGG(nn.Module):
         self.features = nn.Sequential()
         for stage in stages:
             for out in stage:
-                self.features.append(ConvNormAct(width, out, 3, bias=True))
+                self.features.append(convolution(width, out))
                 width = out
             if side > 1 or not small:
                 self.features.append(nn.MaxPool2d(2))
@@ -68,3 +88,38 @@ class VGG(nn.Module):
 def vgg11_bn(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
     """Return the network of 11 layers, batch-normalised."""
     return VGG(STAGES_11, inputs, outputs, small=small)
+
+
+def vgg13_bn(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 13 layers, batch-normalised."""
+    return VGG(STAGES_13, inputs, outputs, small=small)
+
+
+def vgg16_bn(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 16 layers, batch-normalised."""
+    return VGG(STAGES_16, inputs, outputs, small=small)
+
+
+def vgg19_bn(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 19 layers, batch-normalised."""
+    return VGG(STAGES_19, inputs, outputs, small=small)
+
+
+def vgg11(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 11 layers, as published."""
+    return VGG(STAGES_11, inputs, outputs, convolution=plain, small=small)
+
+
+def vgg13(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 13 layers, as published."""
+    return VGG(STAGES_13, inputs, outputs, convolution=plain, small=small)
+
+
+def vgg16(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 16 layers, as published."""
+    return VGG(STAGES_16, inputs, outputs, convolution=plain, small=small)
+
+
+def vgg19(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VGG:
+    """Return the network of 19 layers, as published."""
+    return VGG(STAGES_19, inputs, outputs, convolution=plain, small=small)

@@ -1,0 +1,125 @@
+"""The classic image networks are the published ones: a reference's weights give its numbers."""
+
+import pytest
+import torch
+from test_networks import Pair, both, difference, one_step
+from torch import nn
+from torch.nn import functional as F
+
+from assay.models.vision.alexnet import alexnet, alexnet_2012, response_norm
+from assay.models.vision.network_in_network import nin
+from assay.models.vision.resnet import resnet50, resnet101, resnet152
+from assay.models.vision.resnext import resnext50_32x4d
+from assay.models.vision.se_resnet import se_resnet50
+from assay.models.vision.squeezenet import squeezenet1_0, squeezenet1_1
+from assay.models.vision.vgg import vgg11, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from assay.models.vision.wide_resnet import wide_resnet50_2
+from assay.models.vision.zfnet import zfnet
+
+RUN = [
+    Pair(alexnet, "torchvision", "alexnet", 61_100_840),
+    Pair(vgg11, "torchvision", "vgg11", 132_863_336, side=32),
+    Pair(resnet50, "torchvision", "resnet50", 25_557_032),
+    Pair(resnext50_32x4d, "torchvision", "resnext50_32x4d", 25_028_904),
+    Pair(se_resnet50, "timm", "seresnet50", 28_088_024),
+    Pair(squeezenet1_0, "torchvision", "squeezenet1_0", 1_248_424, side=72),
+    Pair(squeezenet1_1, "torchvision", "squeezenet1_1", 1_235_496, side=72),
+]
+COUNTED = [  # the same code as one above; too large to run in every test session
+    Pair(vgg13, "torchvision", "vgg13", 133_047_848),
+    Pair(vgg16, "torchvision", "vgg16", 138_357_544),
+    Pair(vgg19, "torchvision", "vgg19", 143_667_240),
+    Pair(vgg13_bn, "torchvision", "vgg13_bn", 133_053_736),
+    Pair(vgg16_bn, "torchvision", "vgg16_bn", 138_365_992),
+    Pair(vgg19_bn, "torchvision", "vgg19_bn", 143_678_248),
+    Pair(wide_resnet50_2, "torchvision", "wide_resnet50_2", 68_883_240),
+    Pair(resnet101, "torchvision", "resnet101", 44_549_160),
+    Pair(resnet152, "torchvision", "resnet152", 60_192_808),
+]
+
+
+@pytest.mark.parametrize("pair", RUN + COUNTED, ids=lambda pair: pair.name)
+def test_it_has_the_references_parameters_shape_by_shape(pair: Pair):
+    with torch.device("meta"):
+        ours, theirs = pair.ours((3, 224, 224), 1000), pair.reference()
+    shapes = [[value.shape for value in model.state_dict().values()] for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert sum(p.numel() for p in ours.parameters()) == pair.parameters
+
+
+@pytest.mark.parametrize("pair", RUN, ids=lambda pair: pair.name)
+def test_it_answers_and_learns_as_the_reference_does(pair: Pair, record_property):
+    ours, theirs = both(pair)
+    images, labels = torch.randn(4, 3, pair.side, pair.side), torch.tensor([3, 1, 4, 1])
+    with torch.inference_mode():
+        answers = [model.eval()(images) for model in (ours, theirs)]
+    spread = answers[1].std(dim=0).max() / answers[1].abs().max()
+    assert spread > 1e-2  # equal answers to all images would prove nothing
+    record_property("difference", difference(*answers))
+    assert difference(*answers) < 1e-4
+
+    losses, norms = zip(*(one_step(model, images, labels) for model in (ours, theirs)), strict=True)
+    assert difference(*losses) < 1e-4
+    assert difference(*norms) < 1e-3
+    assert difference(norms[0].sum(), norms[1].sum()) < 1e-4
+
+
+@pytest.mark.parametrize(("build", "name"), [(alexnet, "alexnet")])
+def test_a_references_weights_load_under_their_own_names(build, name: str):
+    torchvision = pytest.importorskip("torchvision")
+    with torch.device("meta"):
+        ours, theirs = build((3, 224, 224), 1000), torchvision.models.get_model(name)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
+def test_alexnet_of_2012_has_the_papers_sixty_million_parameters():
+    with torch.device("meta"):
+        model = alexnet_2012((3, 224, 224), 1000)
+    assert sum(p.numel() for p in model.parameters()) == 60_965_224
+
+
+def test_response_normalisation_is_the_papers_formula():
+    torch.manual_seed(0)
+    x = 30 * torch.randn(2, 12, 3, 3, dtype=torch.float64)
+    padded = F.pad(x.square(), (0, 0, 0, 0, 2, 2))
+    sums = torch.stack([padded[:, i : i + 5].sum(dim=1) for i in range(12)], dim=1)
+    torch.testing.assert_close(response_norm()(x), x / (2 + 1e-4 * sums) ** 0.75)
+
+
+def test_a_half_of_alexnet_of_2012_looks_at_its_own_channels_only():
+    torch.manual_seed(0)
+    second = alexnet_2012((3, 64, 64), 10).features[4]
+    assert isinstance(second, nn.Conv2d)
+    x = torch.randn(1, 96, 7, 7)
+    changed = x.clone()
+    changed[:, :48] += 1
+    before, after = second(x), second(changed)
+    assert torch.equal(before[:, 128:], after[:, 128:])
+    assert not torch.equal(before[:, :128], after[:, :128])
+
+
+def sides(model: nn.Module, inputs: tuple[int, int, int], kind: type[nn.Module]) -> list[int]:
+    """Return the side of the map that each layer of a kind returns."""
+    seen: list[int] = []
+    for module in model.modules():
+        if isinstance(module, kind):
+            module.register_forward_hook(lambda _, __, y: seen.append(y.shape[-1]))
+    model(torch.empty(1, *inputs, device="meta"))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("build", "maps"),
+    [(alexnet_2012, [55, 27, 13, 13, 13]), (zfnet, [110, 26, 13, 13, 13])],  # the papers' figures
+)
+def test_the_maps_have_the_sizes_of_the_papers_figure(build, maps: list[int]):
+    with torch.device("meta"):
+        model = build((3, 224, 224), 1000)
+    assert sides(model, (3, 224, 224), nn.Conv2d) == maps
+
+
+def test_network_in_network_halves_a_cifar_image_twice():
+    with torch.device("meta"):
+        model = nin((3, 32, 32), 10)
+    assert sides(model, (3, 32, 32), nn.Conv2d) == [32] * 3 + [16] * 3 + [8] * 3
+    assert sum(p.numel() for p in model.parameters()) == 966_986
