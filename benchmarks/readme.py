@@ -64,6 +64,15 @@ def lines(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def fashion(facts: Mapping[str, Any]) -> list[str]:
+    """Time to accuracy, and what the choice of its length had seen."""
+    seen = (
+        "The epochs were raised from 1 and 3 after seeing test accuracy on these seeds "
+        "(90.00 and 91.49 %): not an untouched test."
+    )
+    return [seen, "", *lines(facts)]
+
+
 def grid(facts: Mapping[str, Any]) -> list[str]:
     """A whole comparison against one baseline."""
     rows = [
@@ -87,7 +96,7 @@ def grid(facts: Mapping[str, Any]) -> list[str]:
 PARTS = {
     "training": ("Training speed", "python -m benchmarks.training", training),
     "overhead": ("The engine's own cost", "python -m benchmarks.overhead", overhead),
-    "fashion": ("Time to accuracy on Fashion-MNIST", "python -m benchmarks.fashion", lines),
+    "fashion": ("Time to accuracy on Fashion-MNIST", "python -m benchmarks.fashion", fashion),
     "processes": ("One trial per core", "python -m benchmarks.processes", lines),
     "grid": ("A comparison in the time of a baseline", "python -m benchmarks.grid", grid),
     "start": ("Start-up", "python -m benchmarks.start", lines),
