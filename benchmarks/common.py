@@ -5,8 +5,11 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # apt-get install dataset-fashion-mnist
@@ -46,6 +49,42 @@ def rate(work: Callable[[], int], seconds: float) -> float:
     while time.process_time() - start < seconds:
         done += work()
     return done / (time.process_time() - start)
+
+
+class Apart:
+    """A process that does some work for as long as it is asked to.
+
+    Args:
+        pipe: To the process, which runs `serve`.
+        words: What it said of its work.
+    """
+
+    def __init__(self, pipe: Connection, words: str) -> None:
+        self.pipe, self.words = pipe, words
+
+    def rate(self, seconds: float) -> float:
+        """Return its units of work per CPU second."""
+        self.pipe.send(seconds)
+        return self.pipe.recv()
+
+
+@contextmanager
+def apart(work: Callable[[str, Connection], None], name: str) -> Iterator[Apart]:
+    """Start a process that does `work` on `name`."""
+    ours, theirs = get_context("spawn").Pipe()
+    process = get_context("spawn").Process(target=work, args=(name, theirs), daemon=True)
+    process.start()
+    yield Apart(ours, ours.recv())
+    ours.send(0.0)
+    process.join()
+
+
+def serve(step: Callable[[], int], words: str, pipe: Connection) -> None:
+    """Take a step, say `words`, and answer every request for a rate until one is for nothing."""
+    step()
+    pipe.send(words)
+    while seconds := pipe.recv():
+        pipe.send(rate(step, seconds))
 
 
 def machine() -> str:

@@ -3,23 +3,28 @@
     python -m benchmarks.training [--rounds 5] [--seconds 2]
 
 Same network; batch 64 against the batch size of the card's recipe; examples per CPU second on one
-thread; the two alternate in one process. "plan" is the way of computing chosen by measurement.
+thread. The two alternate, each in a process of its own, set up as its users' process is: ours as
+`engine/worker.py` sets it up. "plan" is the way of computing chosen by measurement.
 """
 
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict
+from multiprocessing.connection import Connection
 
 import torch
+from torch.utils.data import DataLoader
 
 from assay.canon.catalog import catalog
 from assay.data.batches import Batches, Normalise
-from assay.engine.plan import apply_plan, choose_plan
+from assay.engine.machine import keep_memory
+from assay.engine.plan import choose_plan
 from assay.engine.spec import Candidate, Recipe
+from assay.engine.ways import apply_plan
 from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
 from benchmarks import user_loop
-from benchmarks.common import interleave, machine, rate, ratio, save
+from benchmarks.common import apart, interleave, machine, ratio, save, serve
 
 GOALS = {
     "lenet5": 2.3, "resnet18": 1.95, "mobilenet_v2": 2.2, "vit_tiny": 1.85, "lstm": 1.6,
@@ -46,7 +51,8 @@ def assay_steps(name: str, x: torch.Tensor, y: torch.Tensor) -> tuple[Callable[[
         learner.step(*batches(next(count)))
         return batch_size
 
-    words = [plan.precision, plan.memory_format, plan.attention, *plan.fp32_layers]
+    words = [plan.precision, plan.memory_format, plan.attention, plan.convolution]
+    words += plan.fp32_layers
     return step, " ".join(words)
 
 
@@ -55,25 +61,40 @@ def recipe_of(name: str) -> Recipe:
     return catalog().find(name)[0].recipe if ":" not in name else Recipe()
 
 
+def loader_of(name: str) -> tuple[DataLoader, tuple[int, ...]]:
+    """Return the user's loader, and the shape of one example."""
+    if name == "lstm":
+        length, width = SEQUENCE
+        return user_loop.random_sequences(length=length, width=width, batch_size=32), SEQUENCE
+    return user_loop.fashion_loader(batch_size=64), (1, 28, 28)
+
+
+def serve_plain(name: str, pipe: Connection) -> None:
+    """Be the user's process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    loader, inputs = loader_of(name)
+    serve(user_loop.plain_steps(build_any(name, inputs, 10), loader), "plain", pipe)
+
+
+def serve_assay(name: str, pipe: Connection) -> None:
+    """Be one of our workers."""
+    keep_memory()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    loader, _ = loader_of(name)
+    data = loader.dataset
+    x, y = data.tensors if name == "lstm" else (data.data.unsqueeze(1), data.targets)
+    serve(*assay_steps(name, x, y), pipe)
+
+
 def compare(name: str, rounds: int, seconds: float) -> dict:
     """Alternate the two loops and return rates, ratio and plan."""
-    torch.manual_seed(0)
-    batch_size = 32 if name == "lstm" else 64
-    if name == "lstm":
-        loader = user_loop.random_sequences(length=SEQUENCE[0], width=SEQUENCE[1], batch_size=32)
-        x, y = loader.dataset.tensors
-        inputs = SEQUENCE
-    else:
-        loader = user_loop.fashion_loader(batch_size=batch_size)
-        x, y = loader.dataset.data.unsqueeze(1), loader.dataset.targets
-        inputs = (1, 28, 28)
-    plain = user_loop.plain_steps(build_any(name, inputs, 10), loader)
-    ours, plan = assay_steps(name, x, y)
-    for step in (plain, ours):
-        step()
-    figures = interleave(
-        {"plain": lambda: rate(plain, seconds), "assay": lambda: rate(ours, seconds)}, rounds
-    )
+    with apart(serve_plain, name) as plain, apart(serve_assay, name) as ours:
+        plan = ours.words
+        figures = interleave(
+            {"plain": lambda: plain.rate(seconds), "assay": lambda: ours.rate(seconds)}, rounds
+        )
     found = ratio(figures["assay"], figures["plain"])
     print(f"{name:<16} {found!s:<20} goal {GOALS[name]:<5} {plan}", flush=True)
     return {"ratio": asdict(found), "goal": GOALS[name], "plan": plan, "rates": figures}

@@ -3,15 +3,18 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from assay.engine import plan as planning
-from assay.engine.plan import apply_plan, cache_dir, choose_plan
+from assay.engine import tuning, ways
+from assay.engine.plan import cache_dir, choose_plan
 from assay.engine.spec import Candidate, Plan, Recipe
+from assay.engine.tuning import Tuning
+from assay.engine.ways import apply_plan
 from assay.errors import BadArgumentError
 from assay.learners.supervised import Supervised
 from assay.models.build import build
@@ -29,19 +32,21 @@ def _fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Plan], float]], None]:
     """Replace the clock: the time of a step becomes a function of its plan."""
 
-    def replace(cost: Callable[[Plan], float]) -> None:
-        make = planning._Tuning._step
+    def replace_clock(cost: Callable[[Plan], float]) -> None:
+        make = Tuning._step
 
-        def step(self: planning._Tuning, plan: Plan, batch: int) -> Callable[[], None]:
+        def step(self: Tuning, plan: Plan, batch: int) -> Callable[[], None]:
             make(self, plan, batch)()
             known = lambda: None  # noqa: E731
             known.cost = cost(plan) * batch / self.recipe.batch_size  # type: ignore[attr-defined]
             return known
 
-        monkeypatch.setattr(planning._Tuning, "_step", step)
-        monkeypatch.setattr(planning._Tuning, "_time", lambda self, step, expected: step.cost)
+        monkeypatch.setattr(tuning, "_LIMIT", 60.0)  # the real clock does not count
+        monkeypatch.setattr(tuning, "_LONG_LIMIT", 60.0)
+        monkeypatch.setattr(Tuning, "_step", step)
+        monkeypatch.setattr(Tuning, "_time", lambda self, step, expected: step.cost)
 
-    return replace
+    return replace_clock
 
 
 def candidate(name: str, digest: str = "0") -> Candidate:
@@ -64,6 +69,7 @@ def test_a_gain_under_three_percent_changes_nothing(seconds):
     ("name", "best"),
     [
         ("mobilenet_v2", {"precision": "bf16", "fp32_layers": ("depthwise",)}),
+        ("mobilenet_v2", {"precision": "bf16", "fp32_layers": ("strided_depthwise",)}),
         ("lenet5", {"memory_format": "channels_last"}),
         ("vit_tiny", {"precision": "bf16", "attention": "matmul"}),
     ],
@@ -94,6 +100,66 @@ def test_a_precision_that_is_asked_for_is_kept(seconds, precision: str, autotune
 def test_regression_stays_in_full_precision(seconds):
     seconds(lambda plan: 0.01 if plan.precision == "bf16" else 0.02)
     assert choose_plan(candidate("mlp"), **ROWS).precision == "fp32"
+
+
+def test_threads_are_added_while_each_doubling_is_worth_it(seconds):
+    seconds(lambda plan: {1: 1.0, 2: 0.7, 4: 0.65, 8: 0.1}[plan.threads])
+    assert choose_plan(candidate("mlp"), **IMAGE, threads=8) == Plan(threads=2, step_seconds=0.7)
+    assert choose_plan(candidate("mlp"), **IMAGE).threads == 1
+    assert choose_plan(candidate("mlp"), **IMAGE, threads=8, autotune=False).threads == 1
+    assert torch.get_num_threads() == 1
+
+
+def compiles_in(monkeypatch: pytest.MonkeyPatch, took: float) -> list[Plan]:
+    """Have compilation halve the time of a step after `took` seconds; return what is compiled."""
+    asked: list[Plan] = []
+
+    def compiled(self: Tuning, plan: Plan) -> tuple[Plan, float]:
+        asked.append(plan)
+        return replace(plan, compile=True, step_seconds=plan.step_seconds / 2), took
+
+    monkeypatch.setattr(Tuning, "compiled", compiled)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("training", "took", "chosen"), [(200, 99, True), (200, 101, False), (119, 1, False)]
+)
+def test_compilation_is_chosen_when_it_saves_more_than_it_takes(
+    seconds, monkeypatch, training: float, took: float, chosen: bool
+):
+    seconds(lambda plan: 0.01)
+    asked = compiles_in(monkeypatch, took)
+    for _ in range(2):
+        plan = choose_plan(candidate("mlp"), **IMAGE, duration=lambda step: training * step / 0.01)
+        assert plan.compile is chosen
+    assert len(asked) == (training >= 120)  # at most once, and never for a short training
+
+
+def test_a_machine_that_cannot_compile_trains_without(seconds, monkeypatch):
+    def refuse(self: Tuning, plan: Plan) -> None:
+        raise RuntimeError("no working C++ compiler")
+
+    seconds(lambda plan: 0.01)
+    monkeypatch.setattr(Tuning, "compiled", refuse)
+    assert not choose_plan(candidate("mlp"), **IMAGE, duration=lambda step: 1e4).compile
+
+
+def test_only_training_steps_are_compiled_and_the_weights_keep_their_names(monkeypatch):
+    calls = []
+
+    def compile(model: nn.Module, **options: object) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda x: (calls.append(len(x)), model(x))[1]
+
+    monkeypatch.setattr(torch, "compile", compile)
+    model = build("mlp", inputs=(13,), outputs=3)
+    names = list(model.state_dict())
+    learner = Supervised(model, recipe=Recipe(), plan=Plan(compile=True), steps=3)
+    for _ in range(3):
+        learner.step(torch.randn(8, 13), torch.randint(3, (8,)))
+    learner.predict([torch.randn(5, 13)])
+    assert calls == [8, 8, 8]
+    assert list(learner.weights()) == names
 
 
 def test_an_unknown_precision_is_refused():
@@ -154,7 +220,7 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("plan", WAYS, ids=planning._label)
+@pytest.mark.parametrize("plan", WAYS, ids=tuning._label)
 @pytest.mark.parametrize("name", ["mobilenet_v2", "vit_tiny", "whitened_cnn"])
 def test_every_way_computes_the_same_step_within_its_precision(name: str, plan: Plan):
     torch.manual_seed(0)
@@ -180,9 +246,11 @@ def test_layers_kept_in_full_precision_get_it():
             seen.append(out.dtype)
             return out
 
-    def run(*kept: str) -> torch.dtype:
+    def run(*kept: str, stride: int = 1) -> torch.dtype:
         plan = Plan(precision="bf16", fp32_layers=kept)
-        model = nn.Sequential(nn.Conv2d(1, 4, 3), Depthwise(4, 4, 3, groups=4), nn.Flatten())
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3), Depthwise(4, 4, 3, stride, groups=4), nn.Flatten()
+        )
         learner = Supervised(
             apply_plan(nn.Sequential(*model), plan), recipe=Recipe(), plan=plan, steps=2
         )
@@ -190,6 +258,8 @@ def test_layers_kept_in_full_precision_get_it():
         return seen[-1]
 
     assert (run(), run("depthwise")) == (torch.bfloat16, torch.float32)
+    assert run("strided_depthwise") == torch.bfloat16
+    assert run("strided_depthwise", stride=2) == torch.float32
 
 
 def test_a_plan_leaves_the_names_and_values_of_the_weights():
@@ -203,6 +273,6 @@ def test_a_plan_leaves_the_names_and_values_of_the_weights():
 def test_the_written_out_attention_of_timm_networks_is_found():
     timm = pytest.importorskip("timm")
     model = timm.create_model("vit_tiny_patch16_224", num_classes=3, depth=1)
-    assert list(planning._attentions(model)) == ["matmul", "fused"]
+    assert list(ways._attentions(model)) == ["matmul", "fused"]
     apply_plan(model, Plan(attention="matmul"))
     assert model.blocks[0].attn.fused_attn is False

@@ -26,7 +26,7 @@ from assay.models.foreign import origin
 from assay.store.store import Store
 
 _EVALUATED = 0.45  # examples evaluated for each one trained on, at most: about 15 % of the time
-_FEWEST = 4  # evaluations of a trial, however few its steps
+_FEWEST = 2  # evaluations of a trial, however few its steps
 
 Executor = Pool | Inline
 OnEvent = Callable[[Event], None]
@@ -76,7 +76,11 @@ class Campaign:
         plans: dict[str, Plan] = {}
         failures: dict[str, str] = {}
         macs = self._count(candidates) if self.request.limit.unit == "flops" else {}
-        jobs = [Job("plan", c.name, self._plan_payload(c)) for c in candidates]
+        threads = self._threads(len(candidates) * self.request.seeds)
+        jobs = [
+            Job("plan", c.name, self._plan_payload(c, threads, macs.get(c.name, 0)))
+            for c in candidates
+        ]
         for job, result in self._run(jobs):
             if result.status == "done":
                 plans[job.key] = _plan(result.value)
@@ -157,12 +161,20 @@ class Campaign:
         libraries = {origin(c.name)[0] for c in candidates} & {"timm", "torchvision"}
         self._modules = tuple(sorted(libraries))
 
-    def _plan_payload(self, candidate: Candidate) -> dict[str, Any]:
+    def _threads(self, trials: int) -> int:
+        """Return the most threads of a trial: more than one only where cores are left over."""
+        workers = self.request.workers or cores()
+        return 1 if self.request.workers == 0 else max(1, cores() // min(trials, workers))
+
+    def _plan_payload(self, candidate: Candidate, threads: int, macs: int) -> dict[str, Any]:
         return {
             **self._shapes(candidate),
             "precision": self.request.precision,
             "autotune": self.request.autotune,
-            "threads": 1,
+            "threads": threads,
+            "budget": str(self.request.limit),
+            "train_size": len(self.dataset.train),
+            "macs": macs,
         }
 
     def _trial_payload(self, spec: TrialSpec) -> dict[str, Any]:

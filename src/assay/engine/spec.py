@@ -30,7 +30,8 @@ class Plan:
 
     Attributes:
         precision: fp32, or bf16 autocast.
-        fp32_layers: Layer kinds kept in fp32 under bf16; the engine knows "depthwise", "norm".
+        fp32_layers: Layer kinds kept in fp32 under bf16; the engine knows "depthwise",
+            "strided_depthwise" and "norm".
         memory_format: Of image tensors and convolution weights.
         attention: "fused" is torch's scaled_dot_product_attention as it comes, "matmul" the
             written-out form.

@@ -14,29 +14,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from assay.data.batches import Batches, Normalise, OnDisk, Part, to_tensor
+from assay.data.batches import Batches, Normalise, OnDisk, to_tensor
 from assay.data.dataset import Dataset
 from assay.engine import checkpoint, files, metrics
 from assay.engine.loop import Loop, Progress
 from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
-from assay.engine.plan import apply_plan
 from assay.engine.randomness import seeded
 from assay.engine.spec import Event, TrialRecord, TrialSpec, record_from_json
+from assay.engine.ways import apply_plan
 from assay.errors import AssayError, Interrupted, StoreError, TrialError
 from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
 
 Emit = Callable[[Event], None]
 Examples = Tensor | OnDisk
+Part = tuple[Examples, Tensor]
 Kind = Literal["start", "progress", "finish", "fail", "resume"]
 
 OUTCOME, WEIGHTS, RECORD = "outcome.safetensors", "weights.safetensors", "record.json"
-_HELD_OUT: tuple[Part, ...] = ("val", "test")
 _LOOKED_AT = 5000  # images a model may see to initialise itself, such as for whitening
 _LEAST_VALIDATION = 256  # examples, at least, of one evaluation
 _EVALUATION_SHARE = 0.45  # examples evaluated over examples trained on: about 15 % of the time
-_EVALUATED_AT_ONCE = 512
-_VALUES_AT_ONCE = 2**22  # of inputs, so that large images are evaluated in smaller batches
+_VALUES_AT_ONCE = 2**17  # of inputs in an evaluation: what larger batches compute leaves the cache
 
 
 def run_trial(
@@ -148,12 +147,13 @@ class _Run:
         with seeded(self.spec.seed, threads=self.spec.plan.threads):
             x, y = to_tensor(self.dataset, "train")
             learner = self._learner(x, y)
-            loop = self._loop(learner, x, y)
+            validation = self._validation()
+            loop = self._loop(learner, x, y, validation)
             self.tell.begin(loop.resume())
             self.progress = loop.progress
             loop.run()
             learner.load_weights(loop.best)
-            measured = self._predict(learner)
+            measured = self._predict(learner, validation)
         weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
         files.write(self.folder / WEIGHTS, *weights)
         return self.record("finished", measured=measured)
@@ -202,7 +202,17 @@ class _Run:
             with torch.no_grad():
                 initialize(self.normalise(x[_evenly(len(x), _LOOKED_AT)]))
 
-    def _loop(self, learner: Supervised, x: Examples, y: Tensor) -> Loop:
+    def _validation(self) -> Part:
+        """Return the validation examples that this trial looks at."""
+        x, y = to_tensor(self.dataset, "val")
+        batch_size = min(self.spec.candidate.recipe.batch_size, len(self.dataset.train))
+        looked_at = validation_size(self.spec, len(x), batch_size)
+        if looked_at == len(x):
+            return x, y
+        chosen = _evenly(len(x), looked_at)
+        return x[chosen], y[chosen]
+
+    def _loop(self, learner: Supervised, x: Examples, y: Tensor, validation: Part) -> Loop:
         recipe = self.spec.candidate.recipe
         batches = Batches(
             x,
@@ -212,11 +222,7 @@ class _Run:
             normalise=self.normalise,
             augment=recipe.augment,
         )
-        val_x, val_y = to_tensor(self.dataset, "val")
-        looked_at = validation_size(self.spec, len(val_x), batches.batch_size)
-        if looked_at < len(val_x):
-            chosen = _evenly(len(val_x), looked_at)
-            val_x, val_y = val_x[chosen], val_y[chosen]
+        val_x, val_y = validation
         return Loop(
             self.spec,
             learner,
@@ -228,13 +234,13 @@ class _Run:
             checkpoint_every=self.checkpoint_every,
         )
 
-    def _predict(self, learner: Supervised) -> dict[str, float]:
-        """Predict both held-out parts once, write `outcome.safetensors`, return the metrics."""
+    def _predict(self, learner: Supervised, validation: Part) -> dict[str, float]:
+        """Predict what is held out, write `outcome.safetensors`, return the metrics."""
         kind = "values" if self.spec.task == "tabular-regression" else "probs"
         outcome: dict[str, Tensor] = {}
         measured: dict[str, float] = {}
-        for part in _HELD_OUT:
-            x, y = to_tensor(self.dataset, part)
+        parts = {"val": validation, "test": to_tensor(self.dataset, "test")}
+        for part, (x, y) in parts.items():
             predicted = np.ascontiguousarray(learner.predict(self._in_batches(x)))
             outcome[f"{part}_{kind}"] = torch.from_numpy(predicted)
             scores = metrics.evaluate(predicted, y.numpy(), self.spec.task)
@@ -244,16 +250,15 @@ class _Run:
 
     def _in_batches(self, x: Examples) -> Iterator[Tensor]:
         values = math.prod(x.shape[1:])
-        size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size, 1)
-        for piece in x.split(min(size, _EVALUATED_AT_ONCE)):
+        size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size)
+        for piece in x.split(size):
             yield self.normalise(piece)
 
 
 def validation_size(spec: TrialSpec, available: int, batch_size: int) -> int:
     """Return how many validation examples one evaluation uses: all, unless that were slow.
 
-    A short budget on a large data set would otherwise be spent on evaluations. The whole part is
-    predicted once, at the end.
+    A short budget on a large data set would otherwise be spent on evaluations.
     """
     affordable = _EVALUATION_SHARE * spec.steps * batch_size / spec.evaluations
     return min(available, max(_LEAST_VALIDATION, int(affordable)))

@@ -46,10 +46,20 @@ _USED_BY_JOBS = (  # imported once, before the first fork
 
 def handle_plan(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
     """Choose how a candidate is computed here."""
+    from assay.engine.budget import parse_budget
     from assay.engine.plan import choose_plan
 
+    limit = parse_budget(payload["budget"])
+    size, macs = payload["train_size"], payload["macs"]
+
     candidate = candidate_from_json(payload["candidate"])
+    batch_size = min(candidate.recipe.batch_size, size)
     emit(Event(kind="plan", candidate=candidate.name))
+
+    def duration(step: float) -> float:
+        steps = limit.steps(train_size=size, batch_size=batch_size, step_seconds=step, macs=macs)
+        return steps * step
+
     plan = choose_plan(
         candidate,
         task=payload["task"],
@@ -58,6 +68,7 @@ def handle_plan(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mappin
         precision=payload["precision"],
         autotune=payload["autotune"],
         threads=payload["threads"],
+        duration=duration,
     )
     return asdict(plan)
 

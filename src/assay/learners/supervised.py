@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -39,6 +39,7 @@ class Supervised:
         target: tuple[float, float] | None = None,
     ) -> None:
         self.model = model.train()
+        self._training = _compiled(model) if plan.compile else model
         self.target = target
         self.optimization = Optimization(model, recipe=recipe, steps=steps)
         self._smoothing = recipe.label_smoothing
@@ -47,7 +48,8 @@ class Supervised:
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """Learn from one batch and return its loss, detached."""
-        loss = self._loss(self._forward(x), y, smoothing=self._smoothing)
+        logits = self._forward(x, self._training)
+        loss = self._loss(logits, y, smoothing=self._smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimization.step()
         return loss.detach()
@@ -88,11 +90,11 @@ class Supervised:
         """Overwrite the model's state dict."""
         self.model.load_state_dict(dict(tensors), strict=True)
 
-    def _forward(self, x: Tensor) -> Tensor:
+    def _forward(self, x: Tensor, model: Callable[[Tensor], Tensor]) -> Tensor:
         if self._channels_last and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with self._precision():
-            return self.model(x).float()
+            return model(x).float()
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
@@ -110,9 +112,17 @@ class Supervised:
         self.model.eval()
         try:
             with torch.inference_mode():
-                return torch.cat([self._forward(x) for x in batches])
+                return torch.cat([self._forward(x, self.model) for x in batches])
         finally:
             self.model.train()
+
+
+def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return the model's forward pass, compiled; it shares the model's weights."""
+    import torch._inductor.config as inductor
+
+    inductor.compile_threads = 1  # a trial's own core
+    return torch.compile(model, dynamic=False)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,192 @@
+"""Times ways of training one network on made-up batches, and keeps the fastest."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from assay.engine.spec import Candidate, Plan
+from assay.engine.ways import apply_plan, ways
+from assay.learners.supervised import Supervised
+from assay.models.foreign import build_any
+
+_WORTH = 0.97  # of the plain way's time; whatever gains less is noise
+_WORTH_A_THREAD = 0.9  # of the time with half as many threads
+_HOPELESS = 1.3  # times the best so far, at the first look: not timed again
+_SMALL_STEP = 0.03  # seconds; networks above it get the longer time limit
+_LIMIT, _LONG_LIMIT = 0.6, 3.0  # seconds of tuning
+_SHORTENED = 0.3  # seconds of one step: what takes longer is tuned on fewer examples
+_LEAST_BATCH = 8
+_LEAST_TIMING = 2e-3  # seconds; faster steps are timed several at a time
+_ROUNDS = 9
+_STEADY = 0.12  # seconds spent on the time of one step of the chosen way
+_FOREVER = 10**9  # steps of a schedule that never leaves its beginning
+
+
+@dataclass
+class _Contender:
+    """One way of computing, ready to step, and what its steps took."""
+
+    plan: Plan
+    step: Callable[[], None]
+    timings: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        return min(self.timings)
+
+
+class Tuning:
+    """The contest of one network on one shape of data.
+
+    Args:
+        candidate: Name and recipe.
+        task: One of `data.dataset.TASKS`.
+        inputs: Shape of one example.
+        outputs: Width of the last layer.
+
+    Attributes:
+        seen: Seconds of a step in each way that was timed.
+    """
+
+    def __init__(
+        self, candidate: Candidate, *, task: str, inputs: tuple[int, ...], outputs: int
+    ) -> None:
+        self.recipe, self.task = candidate.recipe, task
+        self.inputs, self.outputs = inputs, outputs
+        self.model = build_any(candidate.name, inputs, outputs)
+        self.clock = time.thread_time
+        self.seen: dict[str, float] = {}
+
+    def fastest(self, precision: str, *, autotune: bool) -> Plan:
+        """Return the fastest way on one thread, with the time of one step."""
+        candidates = ways(self.model, self.task, self.inputs, precision)
+        batch = min(_LEAST_BATCH, self.recipe.batch_size)
+        chosen = plain = self._contender(candidates[0], batch)
+        if autotune and len(candidates) > 1:
+            batch = self._tuning_batch(plain)
+            plain = self._contender(candidates[0], batch)
+            limit = _LIMIT if plain.best < _SMALL_STEP else _LONG_LIMIT
+            chosen = self._contest(plain, candidates[1:], batch, time.monotonic() + limit)
+        return self._timed(chosen.plan)
+
+    def threaded(self, plan: Plan, most: int) -> Plan:
+        """Return the plan with as many threads, up to `most`, as make each doubling worth it."""
+        before = torch.get_num_threads()
+        self.clock = time.perf_counter
+        try:
+            plan = best = self._timed(plan)
+            while plan.threads * 2 <= most:
+                torch.set_num_threads(plan.threads * 2)
+                plan = self._timed(replace(plan, threads=plan.threads * 2))
+                if _seconds(plan) > _WORTH_A_THREAD * _seconds(best):
+                    break
+                best = plan
+        finally:
+            torch.set_num_threads(before)
+        return best
+
+    def compiled(self, plan: Plan) -> tuple[Plan, float]:
+        """Return the plan with compilation, and the seconds that compiling takes."""
+        began = time.monotonic()
+        plan = replace(plan, compile=True)
+        self._contender(plan, self.recipe.batch_size)
+        took = time.monotonic() - began
+        return self._timed(plan), took
+
+    def _timed(self, plan: Plan) -> Plan:
+        """Return the plan with the median time of a step at the recipe's own batch size."""
+        chosen = self._contender(plan, self.recipe.batch_size)
+        timings: list[float] = []
+        end = time.monotonic() + _STEADY
+        while not timings or time.monotonic() < end:
+            timings.append(self._time(chosen.step, chosen.best))
+        plan = replace(plan, step_seconds=statistics.median(timings))
+        self.seen[_label(plan)] = _seconds(plan)
+        return plan
+
+    def _tuning_batch(self, few: _Contender) -> int:
+        """The recipe's batch size, or as many examples as a short step takes."""
+        example = few.best / min(_LEAST_BATCH, self.recipe.batch_size)
+        return max(
+            min(_LEAST_BATCH, self.recipe.batch_size),
+            min(self.recipe.batch_size, round(_SHORTENED / example)),
+        )
+
+    def _contest(
+        self, plain: _Contender, others: list[Plan], batch: int, deadline: float
+    ) -> _Contender:
+        contenders = [plain]
+        for way in others:
+            if time.monotonic() > deadline:
+                break
+            contenders.append(self._contender(way, batch))
+        self._repeat(contenders, deadline)
+        self.seen |= {_label(c.plan): c.best for c in contenders}
+        best = min(contenders, key=lambda contender: contender.best)
+        return best if best.best < _WORTH * plain.best else plain
+
+    def _repeat(self, contenders: list[_Contender], deadline: float) -> None:
+        """Time the plain way and the promising ones in turn; each keeps its best."""
+        for _ in range(_ROUNDS):
+            bar = _HOPELESS * min(contender.best for contender in contenders)
+            for contender in contenders:
+                if time.monotonic() > deadline:
+                    return
+                if contender is contenders[0] or contender.best <= bar:
+                    contender.timings.append(self._time(contender.step, contender.best))
+
+    def _contender(self, plan: Plan, batch: int) -> _Contender:
+        """Prepare a way: its first step, which also makes its kernels, does not count."""
+        step = self._step(plan, batch)
+        step()
+        contender = _Contender(plan, step)
+        contender.timings.append(self._time(step, _LEAST_TIMING))
+        return contender
+
+    def _time(self, step: Callable[[], None], expected: float) -> float:
+        count = max(1, round(_LEAST_TIMING / max(expected, 1e-6)))
+        began = self.clock()
+        for _ in range(count):
+            step()
+        return (self.clock() - began) / count
+
+    def _step(self, plan: Plan, batch: int) -> Callable[[], None]:
+        model = apply_plan(copy.deepcopy(self.model), plan)
+        regression = self.task == "tabular-regression"
+        learner = Supervised(
+            model,
+            recipe=self.recipe,
+            plan=plan,
+            steps=_FOREVER,
+            target=(0.0, 1.0) if regression else None,
+        )
+        x, y = torch.randn(batch, *self.inputs), self._targets(batch, regression=regression)
+
+        def step() -> None:
+            learner.step(x, y)
+
+        return step
+
+    def _targets(self, batch: int, *, regression: bool) -> Tensor:
+        return torch.randn(batch) if regression else torch.randint(self.outputs, (batch,))
+
+
+def _seconds(plan: Plan) -> float:
+    return plan.step_seconds or 0.0
+
+
+def _label(plan: Plan) -> str:
+    forms: list[str] = [plan.precision, plan.memory_format, plan.attention, plan.convolution]
+    forms += plan.fp32_layers
+    if plan.threads > 1:
+        forms.append(f"{plan.threads} threads")
+    if plan.compile:
+        forms.append("compiled")
+    return " ".join(forms)
