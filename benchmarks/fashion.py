@@ -3,8 +3,8 @@
     python -m benchmarks.fashion [--seeds 5] [--threads 1]
 
 Test accuracy and training seconds (wall clock, without evaluations) after each of `--epochs`
-passes over the training part. The recipe was tuned on validation only, but the default epochs were
-raised from 1 and 3 (90.00 and 91.49 %) after seeing test accuracy on these seeds, 100 to 104.
+passes over the training part. The recipe was tuned on validation only, and the default epochs were
+settled on seeds 100 to 104; these are others, 200 to 204, run once.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from assay.engine.plan import choose_plan
 from assay.engine.spec import Candidate, TrialSpec
 from assay.engine.trial import run_trial
 from benchmarks.common import machine, save
+
+FIRST = 200  # seed; nobody had looked at it or the next four
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
         plan = replace(plan, threads=args.threads)
         for epochs in args.epochs:
             runs = []
-            for seed in range(100, 100 + args.seeds):
+            for seed in range(FIRST, FIRST + args.seeds):
                 spec = TrialSpec(
                     candidate=candidate, task=data.task, inputs=data.inputs, outputs=10,
                     split_hash=data.split_hash, seed=seed, plan=plan, evaluations=1,

@@ -1,6 +1,6 @@
 """A whole comparison in the time of one baseline: every default candidate × 5 seeds, with verdicts.
 
-    python -m benchmarks.grid [--budget 8s] [--epochs 10]
+    python -m benchmarks.grid [--budget 2s] [--epochs 10]
 
 The baseline is LeNet-5 by the plain loop on Fashion-MNIST, `--epochs` passes for each of 5 seeds;
 one pass is timed and the rest is computed from it. The comparison is a real one, from an empty
@@ -34,7 +34,7 @@ def baseline_seconds(epochs: int) -> float:
 def main() -> None:
     """Print both times and keep them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--budget", default="8s")
+    parser.add_argument("--budget", default="2s")
     parser.add_argument("--epochs", type=int, default=10)
     args = parser.parse_args()
     torch.set_num_threads(1)  # on a shared machine two threads are slower: see processes.py
