@@ -1,11 +1,13 @@
 """Batches: an order that depends on seed and step alone, and augmentation of whole batches."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 
 from assay.data.augment import shift
-from assay.data.batches import Batches, Normalise, to_tensor
+from assay.data.batches import Batches, Normalise, memory_bytes, to_tensor
 from assay.data.load import load
 from assay.errors import BadArgumentError
 
@@ -139,3 +141,14 @@ def test_a_part_too_large_for_memory_stays_on_disk_and_gives_the_same_batches(tm
     a, b = (Batches(x, y, 64, 3, augment="shift") for x in (held, on_disk))
     for step in (0, 1, 40):
         assert torch.equal(a(step)[0], b(step)[0])
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"), [("1048576\n", 2**20), ("max\n", None), (f"{2**62}\n", None), (None, None)]
+)
+def test_a_containers_share_of_the_memory_is_kept(tmp_path, told, counts):
+    limit = tmp_path / "memory.max"
+    if told is not None:
+        limit.write_text(told)
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert memory_bytes(limit) == (counts or physical)

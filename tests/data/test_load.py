@@ -192,6 +192,7 @@ def test_a_missing_path_names_the_nearest_set(opened):
     [
         ("a\nb", "a\\nb", "No such file or directory"),
         ("a\0b", "a\\x00b", "Not a valid path"),
+        ("~nobody-of-this-name", "~nobody-of-this-name", "Not a valid path"),
         ("\u202egnp", "\\u202egnp", "No such file or directory"),
         ("\udcff", "\\udcff", "No such file or directory"),
         ("x" * 4096, "x" * 199 + "…", "File name too long"),

@@ -245,6 +245,16 @@ def test_text_in_the_target_of_a_regression_is_refused_by_row(opened, write):
     )
 
 
+def test_text_among_the_numbers_of_a_target_is_no_class(opened, write):
+    path = write("a,b\n" + rows(label=lambda at: "cheap" if at == 7 else at))
+    assert refused(opened, path) == (
+        f"Column 'b' of {path} must hold numbers, as nearly all of it does. Row 8 has 'cheap'; "
+        "correct it, or use --task tabular-classification."
+    )
+    path = write("a,b\n" + rows(label=lambda at: "none" if at in (7, 17, 27) else at % 5))
+    assert opened(path, target="b").classes == ("0", "1", "2", "3", "4", "none")
+
+
 def test_text_among_numbers_is_refused_by_row_and_column(opened, write):
     path = write("a,b\n" + rows(cell=lambda at: "1O" if at == 30 else at))
     assert refused(opened, path) == (

@@ -100,13 +100,6 @@ def test_many_classes_are_cut_to_those_with_most_mistakes():
     assert found["total"] == 60
 
 
-def test_an_example_whose_wrong_answers_differ_is_not_said_to_be_read_as_its_truth():
-    made = study()
-    split = replace(made.hardest[0], predicted=made.hardest[0].truth)
-    assert "read in several ways" in page.render(replace(made, hardest=(split,)))
-    assert "read in several ways" not in page.render(made)
-
-
 @pytest.mark.parametrize(
     ("half", "shown"), [(0.02, "98.4%"), (0.002, "98.40%"), (0.0002, "98.400%")]
 )

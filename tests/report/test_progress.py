@@ -147,6 +147,13 @@ def stopped(shown: Progress, events) -> None:
             shown(event)
 
 
+def test_a_name_is_shown_as_it_is_written():
+    paper = console(terminal=False)
+    with Progress(paper) as shown:
+        shown(Event(kind="fail", candidate="net.py:boom", text="no [red]shape :x:"))
+    assert paper.file.getvalue() == "net.py:boom: failed: no [red]shape :x:\n"
+
+
 def test_the_display_is_gone_at_the_end_and_the_cursor_is_back():
     paper = console(terminal=True)
     events = [*trial("mlp", 0), KeyboardInterrupt()]

@@ -82,7 +82,12 @@ def test_a_long_ranking_is_cut_and_says_so():
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("lenet5", "lenet5"), ("a" * 30, "a" * 19 + "…"), ("长" * 30, "长" * 9 + "…")],
+    [
+        ("lenet5", "lenet5"),
+        ("a" * 30, "a" * 19 + "…"),
+        ("长" * 30, "长" * 9 + "…"),
+        ("resnet18-without-shortcut", "…18-without-shortcut"),
+    ],
 )
 def test_a_long_name_is_shortened_by_the_columns_it_takes(name: str, shown: str):
     assert short_name(name, 20) == shown

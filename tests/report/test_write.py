@@ -146,6 +146,13 @@ def test_a_regression_has_no_confusion_and_names_the_failure():
     assert "均方根误差" in text
 
 
+def test_a_hard_example_is_told_as_its_task_is():
+    assert "mostly read as" in page.render(study())
+    text = page.render(regression())
+    assert "predicted 3.5 on average" in text
+    assert "mostly read as" not in text
+
+
 def test_a_single_seed_says_what_cannot_be_said():
     assert TEXT["one_seed"][0] in page.render(study(seeds=1))
     assert TEXT["one_seed"][0] not in page.render(study(seeds=2))

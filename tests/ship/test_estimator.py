@@ -50,6 +50,18 @@ def test_a_classifier_learns_and_says_what_it_chose():
     assert {t.candidate for t in model.trials_} == {"softmax_regression", "mlp"}
 
 
+def test_the_share_of_rows_that_is_never_looked_at_is_an_option(tmp_path: Path):
+    x, y = load_breast_cancer(return_X_y=True)
+    sizes = []
+    for options in ({}, {"test_size": 0.5}):
+        home = tmp_path / str(len(sizes))
+        AssayClassifier("softmax_regression", store=home, **options, **SHORT).fit(x, y)
+        (split,) = home.glob("data/*/split.npz")
+        with np.load(split) as parts:
+            sizes.append([len(parts[part]) for part in ("train", "val", "test")])
+    assert sizes == [[427, 85, 57], [200, 85, 284]]
+
+
 def test_a_regressor_learns():
     x, y = load_diabetes(return_X_y=True)
     model = AssayRegressor(budget="150steps").fit(x, y)
@@ -135,6 +147,11 @@ def fit(**options: object) -> None:
             {"evaluations": 0},
             BadArgumentError,
             "`evaluations` must be at least 1. Received evaluations=0.",
+        ),
+        (
+            {"test_size": 0.9},
+            BadArgumentError,
+            "`test_size` must be a share in (0, 0.8]. Received test_size=0.9.",
         ),
         (
             {"budget": "a while"},

@@ -144,6 +144,32 @@ def test_a_finished_trial_without_its_files_is_measured_again(store: Store):
         )
 
 
+def test_failures_may_be_forgotten_and_nothing_else(store: Store):
+    finished, failed = make_record(make_spec(0)), make_record(make_spec(1), status="failed")
+    for record in (finished, failed):
+        store.add_trial(record)
+        keep_files(store, record.hash)
+    on_disk = store.trial_folder(failed.hash) / "record.json"
+    on_disk.write_text(json.dumps(asdict(failed)))
+    checkpoint = on_disk.with_name("checkpoint.safetensors")
+    checkpoint.touch()
+    store.forget_failures([finished.hash, failed.hash, "0" * 16])
+    assert list(store.trials([finished.hash, failed.hash])) == [finished.hash]
+    assert checkpoint.exists()
+    store.add_trial(replace(failed, status="finished"))
+    on_disk.write_text("{}")
+    assert store.trial(failed.hash).status == "finished"
+
+
+def test_a_study_may_be_extended(store: Store):
+    first, more = make_spec(0), [make_spec(1), make_spec(2)]
+    store.add_study("abc", {"seeds": 1}, as_rows(first), {"name": "digits", "failures": {"a": "x"}})
+    store.extend_study("abc", as_rows(*more), {"name": "digits", "failures": {}})
+    entry = store.study("abc")
+    assert entry.trials == tuple(spec.hash for spec in (first, *more))
+    assert (entry.request, entry.data) == ({"seeds": 1}, {"name": "digits", "failures": {}})
+
+
 def test_a_measurement_is_written_once(store: Store):
     assert store.measurement("key") is None
     store.add_measurement("key", make_measurement(1))
@@ -174,10 +200,23 @@ def test_an_id_may_be_shortened_while_it_is_clear(store: Store):
 def test_an_unknown_id_is_named_with_the_nearest(store: Store, name: str, hint: str):
     store.add_study("abcd", {}, [], {})
     text = f"No run {name!r} in {store.files}/assay.db.{hint} `assay runs` lists them."
-    for ask in (store.study, store.remove_study, lambda i: store.set_status(i, "failed")):
+    for ask in (
+        store.study,
+        store.remove_study,
+        lambda i: store.set_status(i, "failed"),
+        lambda i: store.extend_study(i, [], {}),
+    ):
         with pytest.raises(UnknownNameError) as caught:
             ask(name)
         assert str(caught.value) == text
+
+
+def test_a_long_unknown_id_is_cut(store: Store):
+    with pytest.raises(UnknownNameError) as caught:
+        store.study("x" * 5000)
+    assert str(caught.value) == (
+        f"No run '{'x' * 79}…' in {store.files}/assay.db. `assay runs` lists them."
+    )
 
 
 def test_removing_a_study_keeps_the_trials_of_others(store: Store):

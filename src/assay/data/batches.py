@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from assay.data.dataset import Dataset
 from assay.errors import BadArgumentError
 
 Part = Literal["train", "val", "test"]
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class OnDisk:
@@ -68,9 +70,17 @@ def to_tensor(
     return torch.from_numpy(np.ascontiguousarray(dataset.x[rows])), y
 
 
-def memory_bytes() -> int:
-    """Return the physical memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def memory_bytes(limit: Path = CONTAINER_LIMIT) -> int:
+    """Return the physical memory, or a container's share of it.
+
+    Args:
+        limit: File that holds the share in bytes, or "max"; there is none outside a container.
+    """
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(physical, int(limit.read_text()))
+    except (OSError, ValueError):
+        return physical
 
 
 class Normalise:

@@ -17,6 +17,7 @@ from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.describe import describe
 from assay.data.names import shown
 from assay.data.prepare import FORMAT, Options, Source, digest, open_prepared, prepare
+from assay.data.split import MOST_TEST, SHARES, TEST
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, nearest
 
 __all__ = ["describe", "load", "load_arrays", "open_prepared"]
@@ -59,7 +60,14 @@ def load(
 
 
 def load_arrays(
-    x: Any, y: Any, *, folder: Path, task: str | None = None, seed: int = 0, name: str = "arrays"
+    x: Any,
+    y: Any,
+    *,
+    folder: Path,
+    task: str | None = None,
+    seed: int = 0,
+    name: str = "arrays",
+    test_size: float = SHARES[TEST],
 ) -> Dataset:
     """Return arrays in memory as prepared data.
 
@@ -71,14 +79,19 @@ def load_arrays(
         task: One of TASKS; None recognises it.
         seed: Of the division.
         name: What the user calls it.
+        test_size: Share of the examples for the test part.
     """
     from assay.data.arrays import read_arrays
 
+    _check_share(test_size)
     options = Options(task=_task(task), seed=_seed(seed))
     raw = read_arrays(x, y, name=name, source="arrays in memory", options=options)
     found = Source(name=name, where="arrays in memory", files=(), read=lambda _: raw)
-    mark = folder / "seen" / f"{digest([FORMAT, raw.content, raw.task, name, seed])[:32]}.json"
-    dataset = _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
+    facts = [FORMAT, raw.content, raw.task, name, seed, test_size]
+    mark = folder / "seen" / f"{digest(facts)[:32]}.json"
+    dataset = _known(mark) or _prepare(
+        found, folder=folder, mark=mark, seed=seed, test_size=test_size
+    )
     return replace(dataset, name=shown(name))
 
 
@@ -95,6 +108,13 @@ def _seed(seed: int) -> int:
     if not 0 <= seed < 2**32:
         raise BadArgumentError(f"`seed` must be in [0, 2**32). Received {seed}; choose another.")
     return seed
+
+
+def _check_share(test_size: float) -> None:
+    if not 0 < test_size <= MOST_TEST:  # NaN fails too
+        raise BadArgumentError(
+            f"`test_size` must be a share in (0, {MOST_TEST}]. Received test_size={test_size!r}."
+        )
 
 
 def _recognise(source: str | Path, options: Options, *, data_dir: Path | None) -> Source:
@@ -126,10 +146,11 @@ def _recognise(source: str | Path, options: Options, *, data_dir: Path | None) -
 
 
 def _existing(source: str | Path) -> Path:
-    path = Path(source).expanduser() if str(source).startswith("~") else Path(source)
+    path = Path(source)
     try:
+        path = path.expanduser()
         path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a NUL inside the name
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL inside; a user without a home
         hint = nearest(str(source), NAMES) if len(str(source)) < 40 else ""
         reason = getattr(error, "strerror", None) or "Not a valid path"
         raise MissingPathError(
@@ -158,12 +179,16 @@ def _known(mark: Path) -> Dataset | None:
         return None
 
 
-def _prepare(source: Source, *, folder: Path, mark: Path, seed: int) -> Dataset:
+def _prepare(
+    source: Source, *, folder: Path, mark: Path, seed: int, test_size: float = SHARES[TEST]
+) -> Dataset:
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder))
         try:
-            home = folder / prepare(source.read(temporary), temporary, seed=seed)
+            home = folder / prepare(
+                source.read(temporary), temporary, seed=seed, test_size=test_size
+            )
             _put(temporary, home)
             mark.parent.mkdir(exist_ok=True)
             waiting = mark.with_suffix(f".{os.getpid()}")

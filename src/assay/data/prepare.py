@@ -15,7 +15,7 @@ import numpy as np
 
 from assay.data.dataset import PARTS, Dataset, Task
 from assay.data.names import Note, shown
-from assay.data.split import Split, divide
+from assay.data.split import SHARES, TEST, Split, divide
 from assay.errors import DataError
 
 FORMAT = 1  # of the prepared folder and of the encoding; a change prepares everything again
@@ -59,14 +59,21 @@ class Source:
     read: Callable[[Path], Raw]  # given an empty folder that may hold a large x.npy
 
 
-def prepare(raw: Raw, folder: Path, *, seed: int) -> str:
+def prepare(raw: Raw, folder: Path, *, seed: int, test_size: float = SHARES[TEST]) -> str:
     """Write the prepared data into `folder`; return the name that the folder should get.
 
     Raises:
         DataError: The examples cannot be divided, or all are of one class.
     """
     _check_labels(raw)
-    split = divide(raw.y, groups=raw.groups, classes=raw.classes, seed=seed, given=raw.given)
+    split = divide(
+        raw.y,
+        groups=raw.groups,
+        classes=raw.classes,
+        seed=seed,
+        given=raw.given,
+        test_size=test_size,
+    )
     x, preprocessing = raw.fit(split.train)
     notes = [dict(note) for note in (*raw.notes, *split.notes)]
     content = digest([FORMAT, raw.content, raw.task, notes])
@@ -84,7 +91,8 @@ def prepare(raw: Raw, folder: Path, *, seed: int) -> str:
         "notes": notes,
     }
     _write(folder, x=x, y=raw.y, split=split, ids=raw.ids, meta=meta)
-    return f"{content[:16]}-{seed}"
+    share = "" if test_size == SHARES[TEST] else f"-{test_size:g}"
+    return f"{content[:16]}-{seed}{share}"
 
 
 def open_prepared(folder: Path) -> Dataset:

@@ -13,6 +13,7 @@ from assay.errors import DataError
 
 VAL, TEST = 1, 2  # the parts by number; train is 0
 SHARES = {VAL: 0.15, TEST: 0.25}  # of the examples; a quarter for the test, as scikit-learn does
+MOST_TEST = 0.8  # of the examples, so that something is left to learn from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ def divide(
     classes: Sequence[str],
     seed: int,
     given: np.ndarray | None = None,
+    test_size: float = SHARES[TEST],
 ) -> Split:
     """Divide the examples.
 
@@ -51,6 +53,7 @@ def divide(
         seed: Of the shuffle.
         given: Per example 0 train, 1 validation, 2 test, where the source says so. A part that
             nobody was given is carved from train.
+        test_size: Share of the examples for a test part that nobody was given.
 
     Raises:
         DataError: A class has too few different examples to have one in each part.
@@ -58,13 +61,14 @@ def divide(
     given = np.zeros(len(y), np.int8) if given is None else given
     given, leaked = _without_leaks(given, groups)
     pool = np.flatnonzero(given == 0)
+    shares = {**SHARES, TEST: test_size}
     carve = [part for part in (TEST, VAL) if not (given == part).any()]
     strata = y if classes else _quantiles(y)
     _check_counts(strata, pool=pool, groups=groups, classes=classes, parts=1 + len(carve))
     parts = given.copy()
     generator = np.random.default_rng(seed)
     for part in carve:
-        total = round(SHARES[part] * len(pool))
+        total = round(shares[part] * len(pool))
         left = pool[parts[pool] == 0]
         after = carve[-1] != part  # one group more must stay, for the part still to be carved
         chosen = _carve(strata, left=left, groups=groups, total=total, keep=1 + after, by=generator)

@@ -15,7 +15,7 @@ import numpy as np
 
 from assay.data.arrays import memory_limit, target_facts
 from assay.data.encode import LEVELS, fit_table
-from assay.data.labels import read_target
+from assay.data.labels import FEW, read_target
 from assay.data.names import Note, listed, shown
 from assay.data.prepare import Options, Raw, Source
 from assay.errors import BadArgumentError, DataError, MissingExtraError, nearest
@@ -88,6 +88,8 @@ def _read(path: Path, options: Options) -> Raw:
     name = _target_name(path, list(frame.columns), options.target)
     column = frame[name]
     where = shown(path)
+    if options.task is None:
+        _refuse_nearly_regression(column, path)
     values = _target_values(column)
     target = read_target(
         values, kind="table", task=options.task, where=where, what=f"Column {shown(name)!r}"
@@ -182,20 +184,38 @@ def _refuse_infinite(column: pd.Series[Any], path: Path) -> None:
 
 def _refuse_nearly_numbers(column: pd.Series[Any], path: Path) -> None:
     """Refuse text in a column of numbers; it would silently make a category of every number."""
+    found = _text_among_numbers(column)
+    if found:
+        raise DataError(
+            f"Column {shown(column.name)!r} of {shown(path)} must hold numbers, as nearly all of "
+            f"it does. Row {found[0]} has {shown(found[1], most=40)!r}; correct it or "
+            "leave the cell empty."
+        )
+
+
+def _refuse_nearly_regression(column: pd.Series[Any], path: Path) -> None:
+    """Refuse text in a target of many numbers; it would silently make a class of every number."""
+    found = None if column.dtype.kind in "iufb" else _text_among_numbers(column)
+    if found and column.nunique() > FEW:
+        raise DataError(
+            f"Column {shown(column.name)!r} of {shown(path)} must hold numbers, as nearly all of "
+            f"it does. Row {found[0]} has {shown(found[1], most=40)!r}; correct it, or use "
+            "--task tabular-classification."
+        )
+
+
+def _text_among_numbers(column: pd.Series[Any]) -> tuple[int, Any] | None:
+    """Return row and value of the first text in a column of nearly nothing but numbers."""
     import pandas as pd
 
     if column.dtype.kind in "mM":
-        return
+        return None
     present = column.dropna()
     wrong = pd.to_numeric(present, errors="coerce").isna()
-    if len(present) and 0 < wrong.sum() <= (1 - NUMERIC) * len(present):
-        at = int(np.argmax(wrong.to_numpy()))
-        row = int(np.flatnonzero(column.notna())[at]) + 1
-        raise DataError(
-            f"Column {shown(column.name)!r} of {shown(path)} must hold numbers, as nearly all of "
-            f"it does. Row {row} has {shown(present.iloc[at], most=40)!r}; correct it or "
-            "leave the cell empty."
-        )
+    if not len(present) or not 0 < wrong.sum() <= (1 - NUMERIC) * len(present):
+        return None
+    at = int(np.argmax(wrong.to_numpy()))
+    return int(np.flatnonzero(column.notna())[at]) + 1, present.iloc[at]
 
 
 def _parquet(path: Path) -> pd.DataFrame:

@@ -335,13 +335,11 @@ def _cut(page: Page, confusion: Mapping[str, Any]) -> str:
 
 def _hard(page: Page, item: Hard) -> dict[str, Any]:
     t, side = page.words, picture_side(item.png)
-    classes = bool(page.result.data.get("classes"))
-    # The wrong answers of several trials may be fewer, each, than the right ones.
-    split = item.predicted == item.truth
-    read = t("variously") if split else t("mostly", label=item.predicted)
-    if classes:
+    if page.result.data.get("classes"):
+        read = t("mostly", label=item.predicted)
         share = t("wrong", share=f"{100 * item.wrong:.0f}%")
     else:
+        read = t("mean_prediction", value=item.predicted)
         share = t("mean_error", value=figures.significant(item.wrong))
     return {
         "id": item.id, "truth": item.truth, "read": read,

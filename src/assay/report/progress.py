@@ -246,7 +246,9 @@ class Progress:
     def _print(self, event: Event) -> None:
         line = self._line(event)
         if line:
-            self.console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
+            self.console.print(
+                clean(line), markup=False, emoji=False, highlight=False, soft_wrap=True
+            )
 
     def _line(self, event: Event) -> str:
         """Return what is worth a line in a log."""

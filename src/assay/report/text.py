@@ -150,7 +150,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "truth": ("truth", "真实"),
     "predicted": ("predicted", "预测"),
     "mostly": ("mostly read as {label}", "多被判为 {label}"),
-    "variously": ("read in several ways", "判断不一"),
+    "mean_prediction": ("predicted {value} on average", "平均预测值 {value}"),
     "wrong": ("{share} of trials wrong", "{share} 的试验判错"),
     "mean_error": ("mean error {value}", "平均误差 {value}"),
     "most_confused": ("Most frequent mistakes", "最常见的错误"),

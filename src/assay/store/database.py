@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from assay.errors import MissingExtraError, StoreError
+from assay.errors import BadArgumentError, MissingExtraError, StoreError
 from assay.store.migrate import MIGRATIONS, back_up, upgrade
 from assay.store.place import Place
 from assay.store.schema import HEAD, metadata
+
+_ONE_WRITER = 0x61737361  # a server has no lock for a whole database but those that programs number
 
 
 class Database:
@@ -68,7 +70,7 @@ class Database:
 
     def _make_engine(self, *, readonly: bool) -> Engine:
         if self._place.database is None:
-            return _server_engine(self._place, self._wait)
+            return _server_engine(self._place, readonly=readonly, wait=self._wait)
         return _sqlite_engine(self._place.database, readonly=readonly, wait=self._wait)
 
     def _check_version(self, *, readonly: bool) -> None:
@@ -129,13 +131,12 @@ class Database:
             raise StoreError(self._sentence(error)) from error
 
     def _sentence(self, error: DBAPIError) -> str:
+        if self._place.database is None:
+            return self._server_sentence(error)
         name = getattr(error.orig, "sqlite_errorname", "")
         shown = self._place.shown
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return (
-                f"Another process held {shown} locked for {self._wait:g} seconds. Nothing measured "
-                "is lost; run the same command again when it is free."
-            )
+            return self._locked()
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             return self._no_room(error)
         if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
@@ -150,6 +151,31 @@ class Database:
                 "into a new one."
             )
         return f"The database {shown} refused: {_first_line(error)}."
+
+    def _server_sentence(self, error: DBAPIError) -> str:
+        """Return what to do about an error of a server: its states are those of SQL's standard."""
+        state, shown = getattr(error.orig, "sqlstate", None) or "", self._place.shown
+        if state == "55P03":  # lock_timeout
+            return self._locked()
+        if state == "25006":
+            return f"{shown} was opened for viewing and cannot be changed."
+        if state == "42501":
+            return (
+                f"{shown} cannot be used by this user ({_first_line(error)}); grant it the right, "
+                "or name another store with --store."
+            )
+        if not state or state.startswith(("08", "57P")):
+            return (
+                f"The database {shown} cannot be reached ({_first_line(error)}). Nothing measured "
+                "is lost; run the same command again when it answers."
+            )
+        return f"The database {shown} refused: {_first_line(error)}."
+
+    def _locked(self) -> str:
+        return (
+            f"Another process held {self._place.shown} locked for {self._wait:g} seconds. Nothing "
+            "measured is lost; run the same command again when it is free."
+        )
 
     def _no_room(self, error: DBAPIError) -> str:
         folder = (self._place.database or self._place.files).parent
@@ -181,14 +207,33 @@ def _create(connection: Connection, head: str) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
 
 
-def _server_engine(place: Place, wait: float) -> Engine:
+def _server_engine(place: Place, *, readonly: bool, wait: float) -> Engine:
     try:
-        return create_engine(place.url, connect_args={"connect_timeout": max(2, int(wait))})
+        engine = create_engine(
+            place.url,
+            connect_args={"connect_timeout": max(2, int(wait))},
+            execution_options={"postgresql_readonly": readonly},
+            pool_pre_ping=True,  # a server that was started again in the meantime is asked anew
+        )
     except ImportError as error:
         raise MissingExtraError(
             "A postgresql:// store needs psycopg, which is not installed; "
             "`pip install assay[postgresql]` brings it."
         ) from error
+    except (ArgumentError, ValueError) as error:
+        raise BadArgumentError(
+            "A store on a server is postgresql://USER:PASSWORD@HOST:PORT/NAME. "
+            f"Received {place.shown!r}."
+        ) from error
+    event.listen(engine, "begin", lambda connection: _take_turn(connection, wait))
+    return engine
+
+
+def _take_turn(connection: Connection, wait: float) -> None:
+    """Let one process at a time write, as SQLite does; the lock ends with the transaction."""
+    if connection.get_execution_options().get("assay_writes", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, int(wait * 1000))}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ONE_WRITER})")
 
 
 def _sqlite_engine(database: Path, *, readonly: bool, wait: float) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,19 @@ def locate(where: str | Path | None) -> Place:
         return _server(rest)
     raise BadArgumentError(
         "A store is a folder, sqlite:///FILE or postgresql://USER@HOST/NAME. "
-        f"Received {_without_password(text)!r}."
+        f"Received {without_password(text)!r}."
     )
+
+
+def without_password(url: str) -> str:
+    """Return a store's address as it may be shown and written down."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    login, at, host = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    host = re.sub(r"(?<=[?&]password=)[^&]*", "***", host)
+    return f"{scheme}{separator}{user}{':***' if colon else ''}{at}{host}"
 
 
 def refuse_network_folder(folder: Path, mounts: str | None = None) -> None:
@@ -88,14 +100,7 @@ def _sqlite_file(file: Path) -> Place:
 
 def _server(rest: str) -> Place:
     url = f"postgresql+psycopg://{rest}"
-    return Place(url, _without_password(f"postgresql://{rest}"), Path.cwd() / FOLDER, None)
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    login, at, host = rest.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{separator}{user}{':***' if colon else ''}{at}{host}"
+    return Place(url, without_password(f"postgresql://{rest}"), Path.cwd() / FOLDER, None)
 
 
 def _mounts() -> str:

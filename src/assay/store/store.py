@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Status = Literal["running", "stopped", "finished", "failed"]
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")  # also a folder's name: nothing to escape with
+_LONGEST_SHOWN = 80  # characters of a wrong id in a message
 _ASKED_AT_ONCE = 500  # SQLite takes at most 999 values in one question
 
 
@@ -123,10 +124,7 @@ class Store:
         _check_id(id)
         row = {"id": id, "created": _now(), "status": "running"}
         facts = {"request": _text(request), "data": _text(data)}
-        planned = [
-            {"study": id, "position": i, "trial": spec_from_json(spec).hash, "spec": _text(spec)}
-            for i, spec in enumerate(_plain(specs))
-        ]
+        planned = _planned_rows(id, specs)
         from assay.store.schema import planned as table
         from assay.store.schema import studies
 
@@ -136,6 +134,31 @@ class Store:
             connection.execute(studies.insert(), {**row, **facts})
             if planned:
                 connection.execute(table.insert(), planned)
+
+    def extend_study(
+        self,
+        id: str,  # noqa: A002
+        specs: Sequence[Mapping[str, Any]],
+        data: Mapping[str, Any],
+    ) -> None:
+        """Add trials to the end of a study, and exchange the facts about its data.
+
+        Args:
+            id: In full.
+            specs: As `add_study` takes them.
+            data: All the facts.
+        """
+        from assay.store.schema import planned as table
+        from assay.store.schema import studies
+
+        with self._database.writing() as connection:
+            change = studies.update().where(studies.c.id == id).values(data=_text(data))
+            if connection.execute(change).rowcount == 0:
+                raise self._unknown(id, self._ids(connection))
+            known = connection.execute(table.select().where(table.c.study == id)).all()
+            rows = _planned_rows(id, specs, first=len(known))
+            if rows:
+                connection.execute(table.insert(), rows)
 
     def set_status(self, id: str, status: Status) -> None:  # noqa: A002
         """Write how a study stands."""
@@ -219,6 +242,22 @@ class Store:
         adopted = self._adopt([h for h in wanted if h not in found])
         known = kept | adopted
         return {name: known[name] for name in wanted if name in known}
+
+    def forget_failures(self, hashes: Iterable[str]) -> None:
+        """Remove the records of failed trials, so that they can be tried again.
+
+        Args:
+            hashes: Of the trials; what finished stays. Checkpoints stay too.
+        """
+        from assay.store.schema import trials
+
+        failed = [name for name, r in self._recorded(list(hashes)).items() if r.status == "failed"]
+        for name in failed:  # the file first: a record on disk would be taken in again
+            (self._path("trials", name) / "record.json").unlink(missing_ok=True)
+        if failed:
+            with self._database.writing() as connection:
+                for part in _parts(failed):
+                    connection.execute(trials.delete().where(trials.c.hash.in_(part)))
 
     def add_measurement(self, key: str, measurement: Measurement) -> None:
         """Write what a candidate costs; the first measurement of a key stays."""
@@ -348,8 +387,9 @@ class Store:
         raise self._unknown(prefix, ids)
 
     def _unknown(self, id: str, ids: Iterable[str]) -> UnknownNameError:  # noqa: A002
+        shown = id if len(id) <= _LONGEST_SHOWN else f"{id[: _LONGEST_SHOWN - 1]}…"
         return UnknownNameError(
-            f"No run {id!r} in {self._place.shown}.{nearest(id, ids)} `assay runs` lists them."
+            f"No run {shown!r} in {self._place.shown}.{nearest(id, ids)} `assay runs` lists them."
         )
 
 
@@ -379,6 +419,16 @@ def _now() -> str:
 
 def _text(facts: Any) -> str:
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _planned_rows(
+    study: str, specs: Sequence[Mapping[str, Any]], *, first: int = 0
+) -> list[dict[str, Any]]:
+    """Return the rows of planned trials, numbered from `first`."""
+    return [
+        {"study": study, "position": at, "trial": spec_from_json(spec).hash, "spec": _text(spec)}
+        for at, spec in enumerate(_plain(specs), first)
+    ]
 
 
 def _plain(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
