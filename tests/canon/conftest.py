@@ -56,6 +56,29 @@ outputs = 1000
 native = [3, 64, 64]
 """
 
+PART = """
+id = "sample-part"
+kind = "activation"
+parents = []
+paper = { title = "Parts", authors = "Roe", year = 1999, url = "https://example.org/2" }
+code = "torch.nn:ReLU"
+formula = "max(0, x)"
+shape = "any -> the same"
+departures = ["none of note"]
+
+[en]
+name = "Sample part"
+idea = "One part."
+choose = "Inside."
+avoid = "Outside."
+
+[zh]
+name = "示例部件"
+idea = "一个部件。"
+choose = "在里面。"
+avoid = "在外面。"
+"""
+
 
 @pytest.fixture
 def sample() -> str:
@@ -65,14 +88,18 @@ def sample() -> str:
 @pytest.fixture
 def write_card(tmp_path: Path):
     """Write the sample with some of its text replaced, under its own file name."""
+    return lambda name="sample.toml", /, *changes: written(tmp_path / name, SAMPLE, changes)
 
-    def write(name: str = "sample.toml", /, *changes: tuple[str, str]) -> Path:
-        text = SAMPLE
-        for old, new in changes:
-            assert old in text, old
-            text = text.replace(old, new)
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
 
-    return write
+@pytest.fixture
+def write_part(tmp_path: Path):
+    """Write the card of a part likewise."""
+    return lambda name="part.toml", /, *changes: written(tmp_path / name, PART, changes)
+
+
+def written(path: Path, text: str, changes: tuple[tuple[str, str], ...]) -> Path:
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from assay.canon.card import Adaptation, Card, Range, read_card
+from assay.canon.card import Adaptation, Architecture, Part, Range
+from assay.canon.read import read_card
 from assay.engine.spec import Recipe
 from assay.errors import BadArgumentError, DataError
 
 Write = Callable[..., Path]
+Reader = Callable[..., Architecture]
 
 
 def test_every_fact_of_the_file_is_on_the_card(write_card: Write):
@@ -123,6 +125,61 @@ def test_a_faulty_card_names_its_file_and_the_key(write_card: Write, old: str, n
     assert str(caught.value) == says.format(path)
 
 
+def test_every_fact_of_a_parts_file_is_on_its_card(write_part: Write):
+    path = write_part()
+    card = read_card(path)
+    assert isinstance(card, Part)
+    assert (card.id, card.kind, card.path) == ("sample-part", "activation", path)
+    assert (card.code, card.formula) == ("torch.nn:ReLU", "max(0, x)")
+    assert card.shape == "any -> the same"
+    assert (card.paper.year, card.departures) == (1999, ("none of note",))
+    assert (card.prose("en").name, card.prose("zh").name) == ("Sample part", "示例部件")
+
+
+@pytest.mark.parametrize("code", ["torch.nn:GRUCell", "assay.blocks.maxout:Maxout"])
+def test_a_parts_code_is_torchs_or_ours(write_part: Write, code: str):
+    assert read_card(write_part("p.toml", ("torch.nn:ReLU", code))).code == code
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["os:system", "torch:load", "torch.nn", "torch.nn.utils:x", "assay.cli:main", "torch.nn:a.b"],
+)
+def test_other_code_is_refused(write_part: Write, code: str):
+    path = write_part("p.toml", ("torch.nn:ReLU", code))
+    with pytest.raises(DataError) as caught:
+        read_card(path)
+    assert str(caught.value) == (
+        f"Card {path}: 'code' must be a path, torch.nn:NAME or assay.blocks.module:NAME. "
+        f"Received {code!r}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            '"activation"',
+            '"gadget"',
+            "Card {}: 'kind' must be one of activation, architecture, block, normalization, "
+            "pooling, regularization. Received 'gadget'.",
+        ),
+        ('formula = "max(0, x)"\n', "", "Card {} lacks the key 'formula'; add it."),
+        (
+            "parents = []",
+            "parents = []\ntasks = []",
+            "Card {} has the key 'tasks', which cards do not have. Remove it.",
+        ),
+        ('"activation"', '"architecture"', "Card {} lacks the key 'input'; add it."),
+    ],
+)
+def test_a_faulty_part_names_its_file_and_the_key(write_part: Write, old: str, new: str, says: str):
+    path = write_part("p.toml", (old, new))
+    with pytest.raises(DataError) as caught:
+        read_card(path)
+    assert str(caught.value) == says.format(path)
+
+
 def test_a_card_without_variants_is_refused(tmp_path: Path, sample: str):
     path = tmp_path / "bare.toml"
     path.write_text(sample.partition("[variants.")[0] + "[variants]\n", encoding="utf-8")
@@ -134,10 +191,10 @@ def test_a_card_without_variants_is_refused(tmp_path: Path, sample: str):
 
 
 @pytest.fixture
-def reader(write_card: Write) -> Callable[..., Card]:
+def reader(write_card: Write) -> Reader:
     """A card that reads `kind`; its small form, if any, comes by `how`."""
 
-    def make(kind: str = "image", how: str = "stem") -> Card:
+    def make(kind: str = "image", how: str = "stem") -> Architecture:
         native = {"image": "[3, 224, 224]", "sequence": "[5, 6]", "any": "[1, 28, 28]"}[kind]
         least = {"image": "[3, 32, 32]", "sequence": "[2, 1]", "any": "[1, 1, 1]"}[kind]
         inputs = f'kind = "{kind}", native = {native}, least = {least}'
@@ -152,17 +209,17 @@ def reader(write_card: Write) -> Callable[..., Card]:
     return make
 
 
-def fit(card: Card, inputs: tuple[int, ...]) -> Adaptation | None:
+def fit(card: Architecture, inputs: tuple[int, ...]) -> Adaptation | None:
     return card.adapt(card.variants[0], inputs)
 
 
 @pytest.mark.parametrize("inputs", [(3, 224, 224), (1, 65, 65), (3, 300, 40)])
-def test_a_large_image_is_read_as_it_is(reader: Callable[..., Card], inputs: tuple[int, ...]):
+def test_a_large_image_is_read_as_it_is(reader: Reader, inputs: tuple[int, ...]):
     assert fit(reader(), inputs) is None
 
 
 @pytest.mark.parametrize("inputs", [(1, 8, 8), (3, 64, 64), (1, 28, 20)])
-def test_a_small_image_gets_the_stem(reader: Callable[..., Card], inputs: tuple[int, ...]):
+def test_a_small_image_gets_the_stem(reader: Reader, inputs: tuple[int, ...]):
     assert fit(reader(), inputs) == Adaptation(
         kind="stem",
         inputs=inputs,
@@ -172,7 +229,9 @@ def test_a_small_image_gets_the_stem(reader: Callable[..., Card], inputs: tuple[
     )
 
 
-def test_an_image_too_small_for_the_stem_is_enlarged_and_says_both(reader: Callable[..., Card]):
+def test_an_image_too_small_for_the_stem_is_enlarged_and_says_both(
+    reader: Reader,
+):
     assert fit(reader(), (1, 5, 12)) == Adaptation(
         kind="upsample",
         inputs=(1, 8, 12),
@@ -183,7 +242,7 @@ def test_an_image_too_small_for_the_stem_is_enlarged_and_says_both(reader: Calla
     )
 
 
-def test_a_long_thin_image_is_enlarged_for_the_large_form(reader: Callable[..., Card]):
+def test_a_long_thin_image_is_enlarged_for_the_large_form(reader: Reader):
     adaptation = fit(reader(), (3, 100, 10))
     assert adaptation is not None
     assert (adaptation.kind, adaptation.inputs, adaptation.small) == (
@@ -193,7 +252,7 @@ def test_a_long_thin_image_is_enlarged_for_the_large_form(reader: Callable[..., 
     )
 
 
-def test_a_network_without_small_form_gets_enlarged_images(reader: Callable[..., Card]):
+def test_a_network_without_small_form_gets_enlarged_images(reader: Reader):
     assert fit(reader(how="upsample"), (1, 8, 8)) == Adaptation(
         kind="upsample",
         inputs=(1, 32, 32),
@@ -203,7 +262,7 @@ def test_a_network_without_small_form_gets_enlarged_images(reader: Callable[...,
     assert fit(reader(how="upsample"), (1, 40, 40)) is None
 
 
-def test_a_sequence_network_reads_an_image_by_rows(reader: Callable[..., Card]):
+def test_a_sequence_network_reads_an_image_by_rows(reader: Reader):
     assert fit(reader("sequence"), (3, 28, 20)) == Adaptation(
         kind="rows",
         inputs=(28, 60),
@@ -214,7 +273,7 @@ def test_a_sequence_network_reads_an_image_by_rows(reader: Callable[..., Card]):
 
 
 @pytest.mark.parametrize("inputs", [(1, 8, 8), (16, 4)])
-def test_a_network_of_rows_flattens(reader: Callable[..., Card], inputs: tuple[int, ...]):
+def test_a_network_of_rows_flattens(reader: Reader, inputs: tuple[int, ...]):
     assert fit(reader("any"), inputs) == Adaptation(
         kind="flatten",
         inputs=(64,),
@@ -260,7 +319,7 @@ def test_a_network_of_rows_flattens(reader: Callable[..., Card], inputs: tuple[i
     ],
 )
 def test_a_shape_that_cannot_fit_is_refused(
-    reader: Callable[..., Card], kind: str, inputs: tuple[int, ...], says: str
+    reader: Reader, kind: str, inputs: tuple[int, ...], says: str
 ):
     with pytest.raises(BadArgumentError) as caught:
         fit(reader(kind), inputs)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 import assay.canon.catalog as home
-from assay.canon.card import read_card
+from assay.canon.card import Part
 from assay.canon.catalog import Catalog, catalog, code_digest, read_catalog
-from assay.errors import DataError, UnknownNameError
+from assay.canon.read import read_card
+from assay.errors import BadArgumentError, DataError, UnknownNameError
 
 Write = Callable[..., Path]
 
@@ -67,6 +68,43 @@ def test_lineage_runs_both_ways(family: Catalog):
     assert family.children("child-net") == []
 
 
+@pytest.fixture
+def workshop(write_card: Write, write_part: Write, tmp_path: Path) -> Catalog:
+    """A network that builds on a part."""
+    write_card("a.toml", ("parents = []", 'parents = ["sample-part"]'))
+    write_part()
+    return read_catalog(tmp_path)
+
+
+def test_a_part_is_found_and_has_children_but_is_no_candidate(workshop: Catalog):
+    card, variant = workshop.find("sample-part")
+    assert isinstance(card, Part)
+    assert variant is None
+    assert [child.id for child in workshop.children("sample-part")] == ["sample-net"]
+    assert [card.id for card in workshop.architectures] == ["sample-net"]
+    assert [v.name for _, v in workshop.candidates("image-classification")] == ["sample10"]
+
+
+def test_a_part_has_nothing_to_build_or_compare(workshop: Catalog):
+    with pytest.raises(BadArgumentError) as caught:
+        workshop.entry("sample-part")
+    assert str(caught.value) == (
+        "Only architectures can be built and compared. Received 'sample-part', which is of the "
+        "kind 'activation'; `assay show sample-part` names its code, to use in a network."
+    )
+
+
+def test_a_part_and_a_network_cannot_share_a_name(
+    write_card: Write, write_part: Write, tmp_path: Path
+):
+    network, part = write_card("a.toml"), write_part("b.toml", ("sample-part", "sample10"))
+    with pytest.raises(DataError) as caught:
+        read_catalog(tmp_path)
+    assert str(caught.value) == (
+        f"A card's name must be its own. Received 'sample10' in {part} and {network}; rename one."
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "what", "name"),
     [
@@ -118,6 +156,16 @@ def test_a_change_of_card_code_or_block_changes_the_digest(package: Path, file: 
     assert code_digest(read_card(package / "sample.toml")) != before
 
 
+def test_a_change_of_a_model_that_the_code_builds_on_changes_the_digest(package: Path):
+    other = package / "models/vision/other.py"
+    (package / "models/vision/sample.py").write_text(
+        "from assay.models.vision.other import Stem, stage\n"
+    )
+    before = code_digest(read_card(package / "sample.toml"))
+    other.write_text("x = 2\n")
+    assert code_digest(read_card(package / "sample.toml")) != before
+
+
 def test_another_entrys_code_does_not_change_the_digest(package: Path):
     before = code_digest(read_card(package / "sample.toml"))
     (package / "models/vision/other.py").write_text("x = 2\n")
@@ -135,18 +183,22 @@ def test_the_digest_does_not_depend_on_where_the_package_lies(
 
 
 def test_every_entry_of_the_canon_has_a_digest_of_its_own():
-    digests = [code_digest(card) for card in catalog().cards]
+    digests = [code_digest(card) for card in catalog().architectures]
     assert len(set(digests)) == len(digests)
 
 
-def test_five_hundred_cards_are_read_in_a_quarter_of_a_second(write_card: Write, tmp_path: Path):
-    for i in range(500):
+def test_five_hundred_cards_are_read_in_a_quarter_of_a_second(
+    write_card: Write, write_part: Write, tmp_path: Path
+):
+    for i in range(400):
         write_card(
             f"{i}.toml",
             ("sample-net", f"net-{i}"),
             ("variants.sample10", f"variants.a{i}"),
             ("variants.sample20", f"variants.b{i}"),
         )
+    for i in range(100):
+        write_part(f"part-{i}.toml", ("sample-part", f"part-{i}"))
     code = (  # in a process of its own, by its own clock: other work does not count
         "import sys, time; from pathlib import Path; from assay.canon.catalog import read_catalog\n"
         "def once():\n"

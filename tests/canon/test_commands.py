@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import assay
 import assay.cli.columns
+import assay.cli.layers
 import assay.cli.list
 import assay.cli.show
 from assay.canon.catalog import Catalog, catalog, read_catalog
 from assay.cli import main
 from assay.cli.columns import fold
+from assay.errors import BadArgumentError
 
 Capture = pytest.CaptureFixture[str]
 
@@ -42,16 +45,16 @@ def small_canon(
 def test_list_prints_one_line_a_card(small_canon: Catalog, capsys: Capture):
     assert main(["list"]) == 0
     assert capsys.readouterr().out == (
-        "id          family  year  name            variants\n"
-        "child-net   rnn     2001  Child           child10, child20\n"
-        "sample-net  cnn     2001  Sample network  sample10, sample20\n"
+        "architecture  family  year  name            variants\n"
+        "child-net     rnn     2001  Child           child10, child20\n"
+        "sample-net    cnn     2001  Sample network  sample10, sample20\n"
     )
 
 
 def test_list_in_chinese_keeps_its_columns(small_canon: Catalog, capsys: Capture):
     assert main(["list", "--lang", "zh"]) == 0
     assert capsys.readouterr().out == (
-        "编号        家族  年份  名称      变体\n"
+        "架构        家族  年份  名称      变体\n"
         "child-net   rnn   2001  子网络    child10, child20\n"
         "sample-net  cnn   2001  示例网络  sample10, sample20\n"
     )
@@ -72,6 +75,82 @@ def test_list_keeps_what_fits_every_option(
 ):
     assert main(["list", "--json", *options]) == 0
     assert [card["id"] for card in json.loads(capsys.readouterr().out)] == ids
+
+
+@pytest.fixture
+def mixed_canon(
+    small_canon: Catalog, write_part: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Catalog:
+    """The same two, and two parts: an activation, and a block that builds on it."""
+    write_part("c.toml", ("parents = []", 'parents = ["child-net"]'))
+    path = write_part(
+        "d.toml",
+        ("sample-part", "a-block"),
+        ('"activation"', '"block"'),
+        ("parents = []", 'parents = ["sample-part"]'),
+        ("torch.nn:ReLU", "assay.blocks.maxout:Maxout"),
+        ('departures = ["none of note"]\n', ""),
+    )
+    found = read_catalog(path.parent)
+    monkeypatch.setattr(assay.cli.list, "catalog", lambda: found)
+    monkeypatch.setattr(assay.cli.show, "catalog", lambda: found)
+    return found
+
+
+def test_list_prints_the_networks_first_and_the_parts_by_kind(
+    mixed_canon: Catalog, capsys: Capture
+):
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out == (
+        "architecture  family  year  name            variants\n"
+        "child-net     rnn     2001  Child           child10, child20\n"
+        "sample-net    cnn     2001  Sample network  sample10, sample20\n"
+        "\n"
+        "block    year  name         code\n"
+        "a-block  1999  Sample part  assay.blocks.maxout:Maxout\n"
+        "\n"
+        "activation   year  name         code\n"
+        "sample-part  1999  Sample part  torch.nn:ReLU\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (["--kind", "activation"], ["sample-part"]),
+        (["--kind", "architecture"], ["child-net", "sample-net"]),
+        (["--family", "cnn"], ["sample-net"]),
+        (["--task", "sequence-classification"], ["child-net"]),
+        (["--kind", "block", "--family", "cnn"], []),
+    ],
+)
+def test_only_networks_have_a_family_or_a_task(
+    mixed_canon: Catalog, capsys: Capture, options: list[str], ids: list[str]
+):
+    assert main(["list", "--json", *options]) == 0
+    assert [card["id"] for card in json.loads(capsys.readouterr().out)] == ids
+    assert main(["list", *options]) == 0
+    assert capsys.readouterr().out.count("\n") == (len(ids) + 1 if ids else 0)
+
+
+def test_list_of_one_kind_in_chinese(mixed_canon: Catalog, capsys: Capture):
+    assert main(["list", "--kind", "block", "--lang", "zh"]) == 0
+    assert capsys.readouterr().out == (
+        "模块     年份  名称      代码\na-block  1999  示例部件  assay.blocks.maxout:Maxout\n"
+    )
+
+
+def test_list_for_programs_names_a_parts_code(mixed_canon: Catalog, capsys: Capture):
+    assert main(["list", "--json", "--kind", "activation"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "id": "sample-part",
+            "kind": "activation",
+            "year": 1999,
+            "name": {"en": "Sample part", "zh": "示例部件"},
+            "code": "torch.nn:ReLU",
+        }
+    ]
 
 
 def test_list_for_programs_has_both_names(small_canon: Catalog, capsys: Capture):
@@ -132,6 +211,64 @@ def test_show_prints_the_card_with_its_lineage(small_canon: Catalog, capsys: Cap
     )
 
 
+def test_show_prints_a_part_with_its_formula_and_its_code(mixed_canon: Catalog, capsys: Capture):
+    assert main(["show", "sample-part"]) == 0
+    assert capsys.readouterr().out == (
+        "Sample part  (sample-part)\n"
+        "\n"
+        "idea        One part.\n"
+        "choose      Inside.\n"
+        "avoid       Outside.\n"
+        "paper       Parts (Roe, 1999) https://example.org/2\n"
+        "kind        activation\n"
+        "formula     max(0, x)\n"
+        "shape       any -> the same\n"
+        "code        torch.nn.ReLU\n"
+        "builds on   Child (child-net)\n"
+        "led to      Sample part (a-block)\n"
+        "departures  none of note\n"
+    )
+
+
+def test_show_prints_a_part_in_chinese(mixed_canon: Catalog, capsys: Capture):
+    assert main(["show", "a-block", "--lang", "zh"]) == 0
+    assert capsys.readouterr().out == (
+        "示例部件  (a-block)\n"
+        "\n"
+        "要点        一个部件。\n"
+        "适用        在里面。\n"
+        "不适用      在外面。\n"
+        "论文        Parts (Roe, 1999) https://example.org/2\n"
+        "类别        模块\n"
+        "公式        max(0, x)\n"
+        "形状        any -> the same\n"
+        "代码        assay.blocks.maxout.Maxout\n"
+        "前身        示例部件 (sample-part)\n"
+        "后继        无\n"
+        "与论文不同  无\n"
+    )
+
+
+def test_show_of_a_part_for_programs_has_every_fact(mixed_canon: Catalog, capsys: Capture):
+    assert main(["show", "sample-part", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["children"] == ["a-block"]
+    assert (facts["code"], facts["formula"]) == ("torch.nn:ReLU", "max(0, x)")
+    assert "variants" not in facts
+
+
+def test_a_part_can_be_neither_built_nor_compared(capsys: Capture):
+    says = (
+        "Only architectures can be built and compared. Received 'relu', which is of the kind "
+        "'activation'; `assay show relu` names its code, to use in a network."
+    )
+    with pytest.raises(BadArgumentError) as caught:
+        assay.build("relu")
+    assert str(caught.value) == says
+    assert main(["compare", "digits", "--models", "relu"]) == 2
+    assert capsys.readouterr() == ("", f"assay: {says}\n")
+
+
 def test_show_speaks_chinese(small_canon: Catalog, capsys: Capture):
     assert main(["show", "child-net", "--lang", "zh"]) == 0
     printed = capsys.readouterr().out
@@ -139,7 +276,10 @@ def test_show_speaks_chinese(small_canon: Catalog, capsys: Capture):
     assert "前身        示例网络 (sample-net)\n后继        无\n" in printed
 
 
-def test_show_of_a_variant_prints_its_row_only(small_canon: Catalog, capsys: Capture):
+def test_show_of_a_variant_prints_its_row_only(
+    small_canon: Catalog, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(assay.cli.layers, "print_asked", lambda *_: None)  # sample20 has no code
     assert main(["show", "sample20"]) == 0
     printed = capsys.readouterr().out
     assert "sample20" in printed

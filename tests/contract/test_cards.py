@@ -1,9 +1,12 @@
 """What every card promises. The catalog supplies the cases; no entry is named here."""
 
+import ast
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -11,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from assay.canon.card import Card, Shape, Variant
+from assay.canon.card import KINDS, AnyCard, Architecture, Part, Shape, Variant
 from assay.canon.catalog import PACKAGE, catalog
 from assay.data.dataset import TASKS
 from assay.engine.spec import Recipe
@@ -26,25 +29,45 @@ EXAMPLES: dict[str, list[Shape]] = {  # of each task: what a study may bring
 }
 LARGE = [(3, 96, 72), (1, 65, 8), (3, 224, 160)]
 
+PARTS = [card for card in catalog().cards if isinstance(card, Part)]
+
 every_card = pytest.mark.parametrize("card", catalog().cards, ids=lambda card: card.id)
+every_part = pytest.mark.parametrize("card", PARTS, ids=lambda card: card.id)
+every_architecture = pytest.mark.parametrize(
+    "card", catalog().architectures, ids=lambda card: card.id
+)
 every_variant = pytest.mark.parametrize(
     ("card", "variant"),
-    [pytest.param(card, v, id=v.name) for card in catalog().cards for v in card.variants],
+    [pytest.param(card, v, id=v.name) for card in catalog().architectures for v in card.variants],
 )
 
 
-def shapes_of(card: Card) -> list[Shape]:
+def shapes_of(card: Architecture) -> list[Shape]:
     return list(dict.fromkeys(shape for task in card.tasks for shape in EXAMPLES[task]))
 
 
-smallest_on_every_shape = pytest.mark.parametrize(
-    ("variant", "shape"),
-    [
-        pytest.param(v, shape, id=f"{v.name}-{'x'.join(map(str, shape))}")
-        for card in catalog().cards
-        for v in [min(card.variants, key=lambda v: v.parameters)]
-        for shape in shapes_of(card)
-    ],
+def smallest_on(choose: Callable[[Architecture], list[Shape]]) -> pytest.MarkDecorator:
+    """Cases of each card's smallest variant, on the shapes that are chosen."""
+    return pytest.mark.parametrize(
+        ("variant", "shape"),
+        [
+            pytest.param(v, shape, id=f"{v.name}-{'x'.join(map(str, shape))}")
+            for card in catalog().architectures
+            for v in [min(card.variants, key=lambda v: v.parameters)]
+            for shape in choose(card)
+        ],
+    )
+
+
+def affordable_shapes_of(card: Architecture) -> list[Shape]:
+    large = min(variant.parameters for variant in card.variants) > 30_000_000
+    return shapes_of(card)[-1:] if large else shapes_of(card)
+
+
+smallest_on_every_shape = smallest_on(affordable_shapes_of)
+smallest_on_one_shape = smallest_on(lambda card: shapes_of(card)[-1:])
+smallest_on_large_shapes = smallest_on(
+    lambda card: LARGE if "image-classification" in card.tasks else []
 )
 
 
@@ -53,13 +76,13 @@ def test_the_canon_holds_candidates_for_every_task():
 
 
 @every_card
-def test_a_cards_parents_are_cards_and_older_or_as_old(card: Card):
+def test_a_cards_parents_are_cards_and_older_or_as_old(card: AnyCard):
     years = {parent.id: parent.paper.year for parent in catalog().parents(card.id)}
     assert [name for name, year in years.items() if year > card.paper.year] == []
 
 
 @every_card
-def test_no_card_is_its_own_ancestor(card: Card):
+def test_no_card_is_its_own_ancestor(card: AnyCard):
     seen, ahead = set(), list(card.parents)
     while ahead:
         name = ahead.pop()
@@ -69,14 +92,14 @@ def test_no_card_is_its_own_ancestor(card: Card):
     assert card.id not in seen
 
 
-@every_card
-def test_a_card_fits_tasks_that_exist(card: Card):
+@every_architecture
+def test_a_card_fits_tasks_that_exist(card: Architecture):
     assert card.tasks
     assert set(card.tasks) <= set(TASKS)
 
 
-@every_card
-def test_a_cards_recipe_has_values_that_the_engine_knows(card: Card):
+@every_architecture
+def test_a_cards_recipe_has_values_that_the_engine_knows(card: Architecture):
     kinds = get_type_hints(Recipe)
     for name, value in asdict(card.recipe).items():
         allowed = get_args(kinds[name]) or (kinds[name],)
@@ -84,8 +107,8 @@ def test_a_cards_recipe_has_values_that_the_engine_knows(card: Card):
         assert value in allowed or type(value) in allowed or number, name
 
 
-@every_card
-def test_a_cards_default_setting_lies_in_its_search_range(card: Card):
+@every_architecture
+def test_a_cards_default_setting_lies_in_its_search_range(card: Architecture):
     recipe = asdict(card.recipe)
     for name, span in card.search.items():
         assert span.low <= span.default <= span.high, name
@@ -93,17 +116,52 @@ def test_a_cards_default_setting_lies_in_its_search_range(card: Card):
 
 
 @every_card
-def test_a_card_speaks_both_languages(card: Card):
+def test_a_card_speaks_both_languages(card: AnyCard):
     for text in asdict(card.zh).items():
         assert text[0] == "name" or re.search(r"[\u4e00-\u9fff]", text[1]), text
     assert not re.search(r"[\u4e00-\u9fff]", "".join(asdict(card.en).values()))
 
 
-@every_card
-def test_a_card_lies_beside_the_code_of_all_its_variants(card: Card):
+@every_architecture
+def test_a_card_lies_beside_the_code_of_all_its_variants(card: Architecture):
     modules = {variant.code.partition(":")[0] for variant in card.variants}
     beside = card.path.with_suffix(".py").relative_to(PACKAGE.parent)
     assert modules == {".".join(beside.with_suffix("").parts)}
+
+
+@every_part
+def test_a_part_lies_beside_its_code_or_in_the_folder_for_torchs(card: Part):
+    module = card.code.partition(":")[0]
+    if module == "torch.nn":
+        assert card.path == PACKAGE / "blocks/torch_nn" / f"{card.id.replace('-', '_')}.toml"
+    else:
+        beside = card.path.with_suffix("").relative_to(PACKAGE.parent)
+        assert module == ".".join(beside.parts)
+
+
+@every_part
+def test_a_parts_code_can_be_called(card: Part):
+    module, _, name = card.code.partition(":")
+    assert callable(getattr(import_module(module), name))
+
+
+@every_part
+def test_a_part_has_a_numeric_test(card: Part, block_tests: dict[str, str]):
+    named = f"test_{card.id.replace('-', '_')}_"
+    bodies = [body for name, body in block_tests.items() if name.startswith(named)]
+    assert any(f"part('{card.id}')" in body for body in bodies)
+
+
+@pytest.fixture(scope="session")
+def block_tests() -> dict[str, str]:
+    """The tests in tests/blocks: each one's name and text."""
+    files = (Path(__file__).parents[1] / "blocks").glob("test_*.py")
+    functions = [node for path in files for node in ast.parse(path.read_text("utf-8")).body]
+    return {f.name: ast.unparse(f) for f in functions if isinstance(f, ast.FunctionDef)}
+
+
+def test_there_are_parts_of_every_kind_but_one():
+    assert {card.kind for card in PARTS} == set(KINDS) - {"architecture"}
 
 
 def test_no_architecture_is_without_a_card():
@@ -113,7 +171,7 @@ def test_no_architecture_is_without_a_card():
 
 
 @every_variant
-def test_a_variants_builder_takes_shape_outputs_and_small(card: Card, variant: Variant):
+def test_a_variants_builder_takes_shape_outputs_and_small(card: Architecture, variant: Variant):
     module, _, name = variant.code.partition(":")
     taken = inspect.signature(getattr(import_module(module), name)).parameters
     assert list(taken) == ["inputs", "outputs", "small"]
@@ -127,14 +185,14 @@ def on_meta(variant: Variant, shape: Shape | None = None, outputs: int | None = 
 
 
 @every_variant
-def test_a_variant_has_the_parameters_that_its_card_states(card: Card, variant: Variant):
+def test_a_variant_has_the_parameters_that_its_card_states(card: Architecture, variant: Variant):
     model = on_meta(variant)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == variant.parameters
 
 
 @every_variant
 def test_a_variant_scores_its_native_shape_at_the_cost_its_card_states(
-    card: Card, variant: Variant
+    card: Architecture, variant: Variant
 ):
     model = on_meta(variant).eval()
     counter = FlopCounterMode(display=False)
@@ -144,12 +202,10 @@ def test_a_variant_scores_its_native_shape_at_the_cost_its_card_states(
     assert counter.get_total_flops() / 2 == pytest.approx(variant.macs, rel=0.01)
 
 
-@every_variant
-def test_a_variant_reads_large_and_long_images_too(card: Card, variant: Variant):
-    if "image-classification" in card.tasks:
-        for shape in LARGE:
-            model = on_meta(variant, shape, outputs=7)
-            assert model(torch.empty(2, *shape, device="meta")).shape == (2, 7), shape
+@smallest_on_large_shapes
+def test_a_variant_reads_large_and_long_images_too(variant: Variant, shape: Shape):
+    model = on_meta(variant, shape, outputs=7)
+    assert model(torch.empty(2, *shape, device="meta")).shape == (2, 7)
 
 
 @smallest_on_every_shape
@@ -163,7 +219,7 @@ def test_every_parameter_learns(variant: Variant, shape: Shape):
     assert [name for name, grad in learning if grad is None or not grad.any()] == []
 
 
-@smallest_on_every_shape
+@smallest_on_one_shape
 def test_an_example_is_scored_alone(variant: Variant, shape: Shape):
     torch.manual_seed(0)
     model = build(variant.name, inputs=shape, outputs=5).eval()
@@ -174,7 +230,7 @@ def test_an_example_is_scored_alone(variant: Variant, shape: Shape):
     torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-5)
 
 
-@smallest_on_every_shape
+@smallest_on_one_shape
 def test_the_same_seed_builds_the_same_network(variant: Variant, shape: Shape):
     first, second = (seeded(variant, shape, 0) for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from assay.blocks.in_place import in_place
+
 MOMENTUM = 0.3  # of running statistics: torch's 0.1 still lags when a training has tens of steps
 
 
@@ -40,7 +42,8 @@ class ConvNormAct(nn.Module):
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
         )
         self.norm = nn.BatchNorm2d(out_channels, momentum=MOMENTUM)
-        self.act = act() if act else nn.Identity()
+        self.act = in_place(act()) if act else nn.Identity()
+        # by the outputs of all groups together, as torchvision does
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
         if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)

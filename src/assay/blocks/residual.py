@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from assay.blocks.in_place import in_place
+
 
 class Residual(nn.Module):
     """act(branch(x) + shortcut(x)); both must return the same shape.
@@ -21,7 +23,7 @@ class Residual(nn.Module):
         super().__init__()
         self.branch = nn.Sequential(*branch)
         self.shortcut = shortcut or nn.Identity()
-        self.act = act or nn.Identity()
+        self.act = in_place(act) if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""

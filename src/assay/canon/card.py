@@ -1,18 +1,15 @@
-"""What one canon entry says of itself: a TOML file beside its code, read into plain values."""
+"""What one canon entry says of itself, in plain values."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
-from assay.canon.table import Table
 from assay.engine.spec import Recipe
-from assay.errors import BadArgumentError, DataError
+from assay.errors import BadArgumentError
 
 Shape = tuple[int, ...]  # of one example: (C, H, W), (T, F) or (F,)
 Lang = Literal["en", "zh"]
@@ -20,7 +17,14 @@ InputKind = Literal["image", "sequence", "table", "any"]
 How = Literal["stem", "upsample"]
 Given = Literal["table", "sequence", "image"]
 
-_CODE = re.compile(r"assay(\.[a-z_][a-z0-9_]*)+:[A-Za-z_][A-Za-z0-9_]*")
+KINDS = {  # of cards, in the order in which they are listed, and what Chinese calls them
+    "architecture": "架构",  # the others are those of a `Part`
+    "block": "模块",
+    "activation": "激活函数",
+    "pooling": "池化",
+    "normalization": "归一化",
+    "regularization": "正则化",
+}
 _READS = {"image": "images (C, H, W)", "sequence": "sequences (T, F)", "table": "rows (F,)"}
 
 
@@ -124,28 +128,43 @@ class Adaptation:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The facts about one entry that lists, studies, reports and contract tests all read."""
+    """The facts about one entry, of whatever kind."""
 
     id: str
-    kind: str  # "architecture"
-    family: str  # "cnn", "cnn-mobile", "mlp", "rnn", "transformer", "linear"
-    tasks: tuple[str, ...]
+    kind: str  # one of `KINDS`
     parents: tuple[str, ...]  # ids of the cards whose ideas this one builds on
     paper: Paper
-    input: Inputs
     en: Prose
     zh: Prose
-    variants: tuple[Variant, ...]
     departures: tuple[str, ...] = ()  # where the code differs from the paper, and why
-    removable: tuple[str, ...] = ()  # ideas that can be taken out
-    small: Small | None = None
-    recipe: Recipe = field(default_factory=Recipe)
-    search: Mapping[str, Range] = field(default_factory=dict)
     path: Path  # of the TOML file
 
     def prose(self, lang: Lang) -> Prose:
         """Return the text in one language."""
         return self.zh if lang == "zh" else self.en
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Card):
+    """What networks are made of: one class or function, to be used as it stands."""
+
+    code: str  # "torch.nn:ReLU" or "assay.blocks.maxout:Maxout"
+    formula: str
+    shape: str  # "(B, C, H, W) -> (B, C, 1, 1)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Card):
+    """A network that can be built, trained and compared."""
+
+    family: str  # "cnn", "cnn-mobile", "mlp", "rnn", "transformer", "linear"
+    tasks: tuple[str, ...]
+    input: Inputs
+    variants: tuple[Variant, ...]
+    removable: tuple[str, ...] = ()  # ideas that can be taken out
+    small: Small | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    search: Mapping[str, Range] = field(default_factory=dict)
 
     def native(self, variant: Variant) -> Shape:
         """Return the shape whose counts `variant` states."""
@@ -199,6 +218,9 @@ class Card:
             )
 
 
+AnyCard = Architecture | Part
+
+
 def kind_of(inputs: Shape) -> Given:
     """Return what one example of this shape is.
 
@@ -248,128 +270,4 @@ def _flattened(inputs: Shape) -> Adaptation:
         inputs=(count,),
         en=f"The {count} values of an example are read as one row; their places are not used.",
         zh=f"样本的 {count} 个值展平成一行，不利用它们的位置。",
-    )
-
-
-def read_card(path: Path) -> Card:
-    """Return the card that a TOML file holds.
-
-    Raises:
-        DataError: It is not TOML, or a key is unknown, missing or of the wrong type.
-    """
-    try:
-        facts = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"Card {path} is not valid TOML: {error}; correct it.") from error
-    return _read(Table(path, facts))
-
-
-def _read(top: Table) -> Card:
-    inputs = _inputs(top.table("input"))
-    card = Card(
-        id=top.text("id"),
-        kind=top.text("kind"),
-        family=top.text("family"),
-        tasks=top.texts("tasks"),
-        parents=top.texts("parents"),
-        paper=_paper(top.table("paper")),
-        input=inputs,
-        en=_prose(top.table("en")),
-        zh=_prose(top.table("zh")),
-        variants=_variants(top.table("variants")),
-        departures=top.texts("departures", ()),
-        removable=top.texts("removable", ()),
-        small=_small(top.table("small"), inputs) if "small" in top else None,
-        recipe=_recipe(top.table("recipe")) if "recipe" in top else Recipe(),
-        search=_search(top.table("search")) if "search" in top else {},
-        path=top.path,
-    )
-    top.close()
-    return card
-
-
-def _paper(t: Table) -> Paper:
-    return t.closed(
-        Paper(
-            title=t.text("title"),
-            authors=t.text("authors"),
-            year=t.whole("year"),
-            url=t.text("url"),
-        )
-    )
-
-
-def _prose(t: Table) -> Prose:
-    return t.closed(
-        Prose(
-            name=t.text("name"), idea=t.text("idea"), choose=t.text("choose"), avoid=t.text("avoid")
-        )
-    )
-
-
-def _inputs(t: Table) -> Inputs:
-    kind = cast(InputKind, t.one_of("kind", get_args(InputKind)))
-    native = t.shape("native")
-    least = t.shape("least", (1,) * len(native))
-    _require_alike(t, least, native)
-    return t.closed(Inputs(kind=kind, native=native, least=least))
-
-
-def _small(t: Table, inputs: Inputs) -> Small:
-    how = cast(How, t.one_of("how", get_args(How)))
-    least = t.shape("least", inputs.least)
-    _require_alike(t, least, inputs.native)
-    return t.closed(
-        Small(upto=t.whole("upto"), how=how, least=least, en=t.text("en"), zh=t.text("zh"))
-    )
-
-
-def _require_alike(t: Table, least: Shape, native: Shape) -> None:
-    if len(least) != len(native):
-        t.refuse("least", f"a shape like native, {list(native)}", list(least))
-
-
-def _recipe(t: Table) -> Recipe:
-    known = [f.name for f in fields(Recipe)]
-    given = {key: t.take(key) for key in known if key in t}
-    t.close(known)
-    return Recipe(**given)
-
-
-def _search(t: Table) -> dict[str, Range]:
-    return {key: _range(t.table(key)) for key in t}
-
-
-def _range(t: Table) -> Range:
-    return t.closed(
-        Range(
-            default=t.number("default"),
-            low=t.number("low"),
-            high=t.number("high"),
-            log=t.truth("log"),
-        )
-    )
-
-
-def _variants(t: Table) -> tuple[Variant, ...]:
-    if not list(t):
-        t.refuse("", "at least one variant, [variants.NAME]", {})
-    return tuple(_variant(name, t.table(name)) for name in t)
-
-
-def _variant(name: str, t: Table) -> Variant:
-    code = t.text("code")
-    if not _CODE.fullmatch(code):
-        t.refuse("code", "a path in this package, assay.module:builder", code)
-    return t.closed(
-        Variant(
-            name=name,
-            code=code,
-            parameters=t.whole("parameters"),
-            macs=t.whole("macs"),
-            outputs=t.whole("outputs"),
-            native=t.shape("native", ()) or None,
-            reference=t.text("reference", ""),
-            default=t.truth("default"),
-        )
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from assay.canon.card import Card, Variant, read_card
-from assay.errors import DataError, UnknownNameError, nearest
+from assay.canon.card import AnyCard, Architecture, Variant
+from assay.canon.read import read_card
+from assay.errors import BadArgumentError, DataError, UnknownNameError, nearest
 
 PACKAGE = Path(__file__).parents[1]
+_MODEL_IMPORT = re.compile(r"^from (assay\.models\.\w+\.\w+) import", re.MULTILINE)
 
 
 class Catalog:
@@ -23,12 +26,15 @@ class Catalog:
         DataError: Two cards share an id, or two entries a variant's name.
     """
 
-    def __init__(self, cards: Iterable[Card]) -> None:
+    def __init__(self, cards: Iterable[AnyCard]) -> None:
         self.cards = tuple(cards)
-        self._by_id: dict[str, Card] = {}
-        self._by_variant: dict[str, tuple[Card, Variant]] = {}
+        self.architectures = tuple(card for card in self.cards if isinstance(card, Architecture))
+        self._by_id: dict[str, AnyCard] = {}
+        self._by_variant: dict[str, tuple[Architecture, Variant]] = {}
         for card in self.cards:
             self._add(card)
+        for architecture in self.architectures:
+            self._add_variants(architecture)
         self._refuse_shared_names()
 
     @property
@@ -36,7 +42,7 @@ class Catalog:
         """Every name that `find` knows, sorted."""
         return sorted({*self._by_id, *self._by_variant})
 
-    def find(self, name: str) -> tuple[Card, Variant | None]:
+    def find(self, name: str) -> tuple[AnyCard, Variant | None]:
         """Return the card called `name`, and the variant if `name` is one's.
 
         Raises:
@@ -51,33 +57,45 @@ class Catalog:
             f"`assay list` shows all {len(self.cards)} entries."
         )
 
-    def entry(self, name: str) -> tuple[Card, Variant]:
-        """Return the card and the variant to build; a card's id stands for its default variant."""
-        card, variant = self.find(name)
-        return card, variant or card.default()
+    def entry(self, name: str) -> tuple[Architecture, Variant]:
+        """Return the card and the variant to build; a card's id stands for its default variant.
 
-    def candidates(self, task: str) -> list[tuple[Card, Variant]]:
+        Raises:
+            UnknownNameError: Nothing is called `name`.
+            BadArgumentError: It is a part of networks, not one.
+        """
+        card, variant = self.find(name)
+        if isinstance(card, Architecture):
+            return card, variant or card.default()
+        raise BadArgumentError(
+            f"Only architectures can be built and compared. Received {name!r}, which is of the "
+            f"kind {card.kind!r}; `assay show {name}` names its code, to use in a network."
+        )
+
+    def candidates(self, task: str) -> list[tuple[Architecture, Variant]]:
         """Return the variants that every study of this task compares unless told otherwise."""
         return [
             (card, variant)
-            for card in self.cards
+            for card in self.architectures
             for variant in card.variants
             if variant.default and task in card.tasks
         ]
 
-    def parents(self, name: str) -> list[Card]:
+    def parents(self, name: str) -> list[AnyCard]:
         """Return the cards whose ideas this one builds on."""
         return [self._by_id[parent] for parent in self.find(name)[0].parents]
 
-    def children(self, name: str) -> list[Card]:
+    def children(self, name: str) -> list[AnyCard]:
         """Return the cards that build on this one."""
         parent = self.find(name)[0].id
         return [card for card in self.cards if parent in card.parents]
 
-    def _add(self, card: Card) -> None:
+    def _add(self, card: AnyCard) -> None:
         if card.id in self._by_id:
             raise _duplicate("id", card.id, self._by_id[card.id], card)
         self._by_id[card.id] = card
+
+    def _add_variants(self, card: Architecture) -> None:
         for variant in card.variants:
             if variant.name in self._by_variant:
                 raise _duplicate("variant", variant.name, self._by_variant[variant.name][0], card)
@@ -103,11 +121,22 @@ def read_catalog(folder: Path) -> Catalog:
     return Catalog(sorted(cards, key=lambda card: card.id))
 
 
-def code_digest(card: Card) -> str:
+def code_digest(card: Architecture) -> str:
     """Return the sha256 of a card, the files its variants are built from, and all blocks."""
-    modules = {variant.code.partition(":")[0] for variant in card.variants}
-    files = [card.path, *sorted(map(_source, modules)), *sorted((PACKAGE / "blocks").rglob("*.py"))]
+    sources: set[Path] = set()
+    for variant in card.variants:
+        _add_sources(variant.code.partition(":")[0], sources)
+    files = [card.path, *sorted(sources), *sorted((PACKAGE / "blocks").rglob("*.py"))]
     return hashlib.sha256(b"".join(map(_file_digest, files))).hexdigest()
+
+
+def _add_sources(module: str, found: set[Path]) -> None:
+    """Add the file of a module, and those of the models that it imports."""
+    path = _source(module)
+    if path not in found:
+        found.add(path)
+        for imported in _MODEL_IMPORT.findall(path.read_text(encoding="utf-8")):
+            _add_sources(imported, found)
 
 
 def _source(module: str) -> Path:
@@ -119,7 +148,7 @@ def _file_digest(path: Path) -> bytes:
     return hashlib.sha256(path.name.encode() + b"\0" + path.read_bytes()).digest()
 
 
-def _duplicate(what: str, name: str, first: Card, second: Card) -> DataError:
+def _duplicate(what: str, name: str, first: AnyCard, second: AnyCard) -> DataError:
     return DataError(
         f"A card's {what} must be its own. Received {name!r} in {first.path} and {second.path}; "
         "rename one."

@@ -1,0 +1,41 @@
+"""Weigh channels by what the whole image says of them.
+
+Source: Hu, Shen and Sun, 2017, https://arxiv.org/abs/1709.01507, equations 2 to 4.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a weight in [0, 1] that the averages of all channels decide.
+
+    Args:
+        channels: Of the input and the output.
+        reduced: Channels between the two layers, fewer than `channels`.
+        act: Between the two layers; built without arguments.
+        gate: Turns the second layer's answer into weights; built without arguments.
+
+    Shape:
+        (B, channels, H, W) -> (B, channels, H, W)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduced: int,
+        *,
+        act: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
+    ) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, reduced, 1)
+        self.act = act()
+        self.expand = nn.Conv2d(reduced, channels, 1)
+        self.gate = gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the weighted channels."""
+        averages = x.mean(dim=(2, 3), keepdim=True)  # (B, channels, 1, 1)
+        return x * self.gate(self.expand(self.act(self.reduce(averages))))
