@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from assay.models.vision import (
     densenet,
     efficientnet,
+    ghostnet,
     googlenet,
     mobilenet_v1,
     mobilenet_v3,
@@ -45,6 +46,9 @@ PAIRS = [
     Pair(mobilenet_v3.mobilenet_v3_small, "torchvision", "mobilenet_v3_small", 2_542_856),
     Pair(mobilenet_v3.mobilenet_v3_large, "torchvision", "mobilenet_v3_large", 5_483_032),
     Pair(googlenet.googlenet_tv, "torchvision", "googlenet", 6_624_904),
+    Pair(ghostnet.ghostnet_050, "timm", "ghostnet_050", 2_587_292, runs=False),
+    Pair(ghostnet.ghostnet_100, "timm", "ghostnet_100", 5_182_508),
+    Pair(ghostnet.ghostnet_130, "timm", "ghostnet_130", 7_358_820, runs=False),
     Pair(efficientnet.efficientnet_b0, "torchvision", "efficientnet_b0", 5_288_548),
 ]
 SIDE = 64  # of the images compared

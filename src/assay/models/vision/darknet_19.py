@@ -19,7 +19,7 @@ TABLE_6 = (
     (512, 256, 512, 256, 512),
     (1024, 512, 1024, 512, 1024),
 )
-LEAKY = partial(nn.LeakyReLU, 0.1)
+LEAKY = partial(nn.LeakyReLU, 0.1, inplace=True)
 
 
 class Darknet19(nn.Module):

@@ -12,7 +12,7 @@ from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
 from assay.blocks.residual import Residual
 
-LEAKY = partial(nn.LeakyReLU, 0.1)
+LEAKY = partial(nn.LeakyReLU, 0.1, inplace=True)
 
 
 def bottleneck(width: int) -> Residual:

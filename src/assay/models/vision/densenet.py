@@ -19,7 +19,9 @@ def norm_act_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.S
     """Return the three in the order of section 3. (B, in, H, W) -> (B, out, H, W)."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight)
-    return nn.Sequential(nn.BatchNorm2d(in_channels, momentum=MOMENTUM), nn.ReLU(), conv)
+    return nn.Sequential(
+        nn.BatchNorm2d(in_channels, momentum=MOMENTUM), nn.ReLU(inplace=True), conv
+    )
 
 
 class DenseLayer(nn.Module):
@@ -80,7 +82,7 @@ class DenseNet(nn.Module):
                 self.blocks.append(DenseLayer(width, growth))
                 width += growth
         self.norm = nn.BatchNorm2d(width, momentum=MOMENTUM)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.head = ImageHead(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,10 @@ Source: Tan and Le, 2019, https://arxiv.org/abs/1905.11946, table 1 (B0).
 from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
+from assay.blocks.drop_path import DropPath
 from assay.blocks.head import ImageHead
 from assay.blocks.residual import Residual
+from assay.blocks.squeeze_excitation import SqueezeExcitation
 
 # expansion, kernel size, channels, blocks, stride of the first block
 TABLE_1 = (
@@ -23,39 +25,6 @@ BLOCKS = sum(row[3] for row in TABLE_1)
 DROP = 0.2  # probability that the branch of a last block is left out
 
 
-class SqueezeExcitation(nn.Module):
-    """Scales each channel by a factor in [0, 1] computed from all. (B, C, H, W) -> the same."""
-
-    def __init__(self, channels: int, narrow: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, narrow, 1)
-        self.excite = nn.Conv2d(narrow, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the channels in their new strengths."""
-        gate = nn.functional.silu(self.squeeze(x.mean(dim=(2, 3), keepdim=True)))
-        return x * self.excite(gate).sigmoid()
-
-
-class DropBranch(nn.Module):
-    """Leaves out the branch for some examples while training. (B, C, H, W) -> the same.
-
-    Args:
-        probability: That an example is left out, in [0, 1).
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return zeros for some examples and more of the others."""
-        if not self.training or self.probability == 0:
-            return x
-        kept = 1 - self.probability
-        return x * (x.new_empty(len(x), 1, 1, 1).bernoulli_(kept) / kept)
-
-
 def block(
     in_channels: int, out_channels: int, stride: int, expansion: int, kernel_size: int, drop: float
 ) -> nn.Module:
@@ -69,13 +38,13 @@ def block(
     nn.init.kaiming_normal_(depthwise.conv.weight)  # by the inputs of one filter
     layers: list[nn.Module] = [
         depthwise,
-        SqueezeExcitation(width, in_channels // 4),
+        SqueezeExcitation(width, in_channels // 4, act=nn.SiLU),
         ConvNormAct(width, out_channels, 1, act=None),
     ]
     if expansion != 1:
         layers.insert(0, ConvNormAct(in_channels, width, 1, act=nn.SiLU))
     if stride == 1 and in_channels == out_channels:
-        return Residual(*layers, DropBranch(drop))
+        return Residual(*layers, DropPath(drop))
     return nn.Sequential(*layers)
 
 

@@ -1,14 +1,16 @@
 """MobileNet: each convolution split into one filter per channel and a 1x1 mix of the channels.
 
 Source: Howard et al., 2017, https://arxiv.org/abs/1704.04861, table 1; width multiplier, section
-3.3. The resolution multiplier (section 3.4) is the size of the images.
+3.3. The resolution multiplier (section 3.4) is the size of the images: 224, 192, 160 or 128.
 """
 
 from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.errors import BadArgumentError
 
+STEM = 32  # channels of the first convolution
 # channels, stride of each separable convolution after the stem
 TABLE_1 = (
     (64, 1),
@@ -30,18 +32,26 @@ class MobileNetV1(nn.Module):
     """A stem, thirteen depthwise separable convolutions, a linear head.
 
     Args:
-        multiplier: Of every width.
+        multiplier: Of every width, 1/32 or more.
         in_channels: Channels of the image.
         outputs: Scores per image.
         small: The stem keeps the image's size.
 
     Shape:
         (B, in_channels, H, W) -> (B, outputs) logits
+
+    Raises:
+        BadArgumentError: `multiplier` leaves the first convolution no channel.
     """
 
     def __init__(self, multiplier: float, *, in_channels: int, outputs: int, small: bool) -> None:
         super().__init__()
-        width = int(32 * multiplier)
+        width = int(STEM * multiplier)
+        if width < 1:
+            raise BadArgumentError(
+                f"`multiplier` must leave one of the first {STEM} channels: 1/{STEM} or more. "
+                f"Received multiplier={multiplier}; the paper has 1, 0.75, 0.5 and 0.25."
+            )
         stem = ConvNormAct(in_channels, width, 3, 1 if small else 2, act=nn.ReLU6)
         self.features = nn.Sequential(stem)
         for channels, stride in TABLE_1:
@@ -59,6 +69,11 @@ class MobileNetV1(nn.Module):
 def mobilenet_v1(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> MobileNetV1:
     """Return the network at width 1.0."""
     return MobileNetV1(1.0, in_channels=inputs[0], outputs=outputs, small=small)
+
+
+def mobilenet_v1_075(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> MobileNetV1:
+    """Return the network at three quarters of the width."""
+    return MobileNetV1(0.75, in_channels=inputs[0], outputs=outputs, small=small)
 
 
 def mobilenet_v1_050(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> MobileNetV1:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.residual import Residual
+from assay.blocks.squeeze_excitation import SqueezeExcitation
+from assay.blocks.width import nearest_multiple
 
 EPS = 1e-3  # of the normalisations, as in the authors' code
 Row = tuple[int, int, int, bool, Callable[[], nn.Module], int]
@@ -46,27 +48,6 @@ TABLE_2: tuple[Row, ...] = (
 )
 
 
-class ChannelGate(nn.Module):
-    """Scales each channel by a factor in [0, 1] computed from all. (B, C, H, W) -> the same."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        narrow = eighths(channels // 4)
-        self.squeeze = nn.Conv2d(channels, narrow, 1)
-        self.excite = nn.Conv2d(narrow, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the channels in their new strengths."""
-        gate = self.squeeze(x.mean(dim=(2, 3), keepdim=True)).relu()  # (B, narrow, 1, 1)
-        return x * nn.functional.hardsigmoid(self.excite(gate))
-
-
-def eighths(width: int) -> int:
-    """Return the nearest multiple of 8 that does not lose more than a tenth of `width`."""
-    nearest = max(8, (width + 4) // 8 * 8)
-    return nearest + 8 if nearest < 0.9 * width else nearest
-
-
 def block(in_channels: int, row: Row) -> nn.Module:
     """Return widen 1x1, filter each channel, gate, narrow 1x1 without activation.
 
@@ -79,7 +60,8 @@ def block(in_channels: int, row: Row) -> nn.Module:
         layers.append(ConvNormAct(in_channels, width, 1, act=act))
     layers.append(ConvNormAct(width, width, kernel_size, stride, groups=width, act=act))
     if gated:
-        layers.append(ChannelGate(width))
+        reduced = nearest_multiple(width // 4, 8)
+        layers.append(SqueezeExcitation(width, reduced, gate=nn.Hardsigmoid))
     layers.append(ConvNormAct(width, out, 1, act=None))
     same = stride == 1 and in_channels == out
     return Residual(*layers) if same else nn.Sequential(*layers)

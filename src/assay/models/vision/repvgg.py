@@ -33,13 +33,13 @@ class RepBlock(nn.Module):
         self.identity = nn.BatchNorm2d(out_channels, momentum=MOMENTUM) if alike else None
         self.dense = ConvNormAct(in_channels, out_channels, 3, stride, act=None)
         self.point = ConvNormAct(in_channels, out_channels, 1, stride, act=None)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the branches."""
         total = self.dense(x) + self.point(x)
         if self.identity is not None:
-            total = total + self.identity(x)
+            total += self.identity(x)
         return self.act(total)
 
     @torch.no_grad()
@@ -61,7 +61,7 @@ class RepBlock(nn.Module):
         weights, biases = zip(*branches, strict=True)
         conv.weight.copy_(torch.stack(weights).sum(dim=0))
         cast(Tensor, conv.bias).copy_(torch.stack(biases).sum(dim=0))
-        return nn.Sequential(conv, nn.ReLU())
+        return nn.Sequential(conv, nn.ReLU(inplace=True))
 
 
 def _absorbed(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """ResNet: blocks that learn a correction to their input rather than a new output.
 
 Source: He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1 and figure 5;
-the bottleneck halves the image in its 3x3 convolution, as torchvision's does.
+the bottleneck halves the image in its 3x3 convolution, as torchvision's does. Pre-activation: by
+the same, 2016, https://arxiv.org/abs/1603.05027, figure 4(e).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.preactivation import NormAct, PreActivated, plain
 from assay.blocks.residual import Residual
 
 WIDTHS = (64, 128, 256, 512)  # channels of the four stages, a quarter of what bottlenecks return
@@ -54,6 +56,44 @@ def project(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     return ConvNormAct(in_channels, out_channels, 1, stride, act=None)
 
 
+def preact_basic(in_channels: int, out_channels: int, stride: int) -> PreActivated:
+    """Return `basic` with its activations first. (B, in, H, W) -> (B, out, H / s, W / s)."""
+    return PreActivated(
+        in_channels,
+        plain(in_channels, out_channels, 3, stride),
+        NormAct(out_channels),
+        plain(out_channels, out_channels, 3),
+        shortcut=preact_project(in_channels, out_channels, stride),
+    )
+
+
+def preact_bottleneck(in_channels: int, out_channels: int, stride: int) -> PreActivated:
+    """Return `bottleneck` with its activations first. (B, in, H, W) -> (B, out, H / s, W / s)."""
+    width = out_channels // 4
+    return PreActivated(
+        in_channels,
+        plain(in_channels, width, 1),
+        NormAct(width),
+        plain(width, width, 3, stride),
+        NormAct(width),
+        plain(width, out_channels, 1),
+        shortcut=preact_project(in_channels, out_channels, stride),
+    )
+
+
+def preact_project(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """Return a 1x1 convolution where the shapes disagree; it reads what was activated."""
+    if in_channels == out_channels and stride == 1:
+        return None
+    return plain(in_channels, out_channels, 1, stride)
+
+
+def preact_head(in_channels: int, outputs: int) -> nn.Sequential:
+    """Return a last activation, the average, a 1x1 convolution. (B, C, H, W) -> (B, outputs)."""
+    score = nn.Conv2d(in_channels, outputs, 1)
+    return nn.Sequential(NormAct(in_channels), nn.AdaptiveAvgPool2d(1), score, nn.Flatten())
+
+
 class ResNet(nn.Module):
     """A stem, four stages of residual blocks that halve the image each time, a linear head.
 
@@ -61,6 +101,8 @@ class ResNet(nn.Module):
         depths: Blocks in each stage.
         block: Builds one block, given its channels in and out and its stride.
         expansion: Channels that a block returns, in multiples of `WIDTHS`; 4 for bottlenecks.
+        first: Builds the stem's convolution, given its channels in and out, kernel and stride.
+        head: Builds what scores the last map, given its channels and the outputs.
         in_channels: Channels of the image.
         outputs: Scores per image.
         small: A 3x3 stem that keeps the size, in place of 7x7, stride 2 and a pool.
@@ -72,9 +114,11 @@ class ResNet(nn.Module):
     def __init__(
         self,
         depths: Sequence[int],
-        block: Callable[[int, int, int], Residual] = basic,
+        block: Callable[[int, int, int], nn.Module] = basic,
         *,
         expansion: int = 1,
+        first: Callable[[int, int, int, int], nn.Module] = ConvNormAct,
+        head: Callable[[int, int], nn.Module] = ImageHead,
         in_channels: int,
         outputs: int,
         small: bool,
@@ -82,18 +126,18 @@ class ResNet(nn.Module):
         super().__init__()
         width = WIDTHS[0]
         self.stem = (
-            nn.Sequential(ConvNormAct(in_channels, width, 3))
+            nn.Sequential(first(in_channels, width, 3, 1))
             if small
-            else nn.Sequential(ConvNormAct(in_channels, width, 7, 2), nn.MaxPool2d(3, 2, 1))
+            else nn.Sequential(first(in_channels, width, 7, 2), nn.MaxPool2d(3, 2, 1))
         )
         self.stages = nn.Sequential()
         for stage, (depth, base) in enumerate(zip(depths, WIDTHS, strict=True)):
             out = base * expansion
-            first = block(width, out, 1 if stage == 0 else 2)  # the stem already shrank stage 0
+            opening = block(width, out, 1 if stage == 0 else 2)  # the stem already shrank stage 0
             rest = (block(out, out, 1) for _ in range(depth - 1))
-            self.stages.append(nn.Sequential(first, *rest))
+            self.stages.append(nn.Sequential(opening, *rest))
             width = out
-        self.head = ImageHead(width, outputs)
+        self.head = head(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Score a batch of images."""
@@ -130,4 +174,31 @@ def resnet152(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> 
     """Return the network of 152 layers, in bottlenecks."""
     return ResNet(
         (3, 8, 36, 3), bottleneck, expansion=4, in_channels=inputs[0], outputs=outputs, small=small
+    )
+
+
+def preact_resnet18(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 18 layers, activated before its convolutions."""
+    return ResNet(
+        (2, 2, 2, 2),
+        preact_basic,
+        first=plain,
+        head=preact_head,
+        in_channels=inputs[0],
+        outputs=outputs,
+        small=small,
+    )
+
+
+def preact_resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 50 layers, in bottlenecks activated before their convolutions."""
+    return ResNet(
+        (3, 4, 6, 3),
+        preact_bottleneck,
+        expansion=4,
+        first=plain,
+        head=preact_head,
+        in_channels=inputs[0],
+        outputs=outputs,
+        small=small,
     )

@@ -6,8 +6,10 @@ Source: Ma, Zhang, Zheng and Sun, 2018, https://arxiv.org/abs/1807.11164, figure
 import torch
 from torch import Tensor, nn
 
+from assay.blocks.channel_shuffle import ChannelShuffle
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.errors import BadArgumentError
 
 DEPTHS = (4, 8, 4)  # units of the three stages
 
@@ -27,7 +29,7 @@ class Keep(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branch = branch(channels // 2, channels // 2, 1)
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = ChannelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both halves, mixed."""
@@ -46,7 +48,7 @@ class Shrink(nn.Module):
             ConvNormAct(in_channels, half, 1),
         )
         self.branch = branch(in_channels, half, 2)
-        self.shuffle = nn.ChannelShuffle(2)
+        self.shuffle = ChannelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both branches, mixed."""
@@ -64,6 +66,9 @@ class ShuffleNetV2(nn.Module):
 
     Shape:
         (B, in_channels, H, W) -> (B, outputs) logits
+
+    Raises:
+        BadArgumentError: A stage has an odd number of channels, which no half divides.
     """
 
     def __init__(
@@ -71,6 +76,11 @@ class ShuffleNetV2(nn.Module):
     ) -> None:
         super().__init__()
         width, *stages, last = widths
+        if any(stage % 2 for stage in stages):
+            raise BadArgumentError(
+                "The stages of `widths` must be even, because half of their channels pass by. "
+                f"Received widths={widths}; add or take one channel where a stage is odd."
+            )
         self.features = nn.Sequential(ConvNormAct(in_channels, width, 3, 1 if small else 2))
         if not small:
             self.features.append(nn.MaxPool2d(3, 2, 1))

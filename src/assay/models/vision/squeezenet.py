@@ -20,8 +20,8 @@ class Fire(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both expansions side by side."""
-        x = self.squeeze(x).relu()  # (B, squeeze, H, W)
-        return torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1).relu()
+        x = self.squeeze(x).relu_()  # (B, squeeze, H, W)
+        return torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1).relu_()
 
 
 class SqueezeNet(nn.Module):
@@ -47,14 +47,16 @@ class SqueezeNet(nn.Module):
     ) -> None:
         super().__init__()
         channels, kernel_size = stem
-        self.features = nn.Sequential(nn.Conv2d(in_channels, channels, kernel_size, 2), nn.ReLU())
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, channels, kernel_size, 2), nn.ReLU(inplace=True)
+        )
         for group in squeezes:
             self.features.append(nn.MaxPool2d(3, 2, ceil_mode=True))
             for squeeze in group:
                 self.features.append(Fire(channels, squeeze))
                 channels = 8 * squeeze
         last = nn.Conv2d(channels, outputs, 1)
-        self.classifier = nn.Sequential(nn.Dropout(0.5), last, nn.ReLU())
+        self.classifier = nn.Sequential(nn.Dropout(0.5), last, nn.ReLU(inplace=True))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_uniform_(module.weight)

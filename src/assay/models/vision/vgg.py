@@ -30,7 +30,7 @@ def plain(in_channels: int, out_channels: int) -> nn.Module:
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
-    return nn.Sequential(conv, nn.ReLU())
+    return nn.Sequential(conv, nn.ReLU(inplace=True))
 
 
 def classifier(in_channels: int, outputs: int) -> nn.Sequential:
@@ -38,8 +38,8 @@ def classifier(in_channels: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.AdaptiveAvgPool2d(7),
         nn.Flatten(),
-        nn.Linear(in_channels * 7 * 7, 4096), nn.ReLU(), nn.Dropout(0.5),
-        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5),
+        nn.Linear(in_channels * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
+        nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(0.5),
         nn.Linear(4096, outputs),
     )  # fmt: skip
 
