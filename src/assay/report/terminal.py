@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from assay.canon.idea import WITHOUT
 from assay.compare.result import CandidateResult, StudyResult
 from assay.report import charts, figures
 from assay.report.codec import clean
@@ -152,6 +153,8 @@ def short_name(name: str, most: int) -> str:
     from rich.cells import cell_len, set_cell_size
 
     name, most = clean(name), max(most, 16)
+    if WITHOUT in name and name.isascii() and len(name) > most:
+        return f"…{name[1 - most :]}"  # what is missing tells it from the rows beside it
     return name if cell_len(name) <= most else f"{set_cell_size(name, most - 1).rstrip()}…"
 
 
