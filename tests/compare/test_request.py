@@ -21,6 +21,7 @@ def parsed(words: list[str]) -> Request:
 FULL = Request(
     data="my photos",
     models=("mlp", "timm:resnet10t"),
+    pretrained="head",
     seeds=2,
     budget="20epochs",
     task="image-classification",
@@ -66,6 +67,7 @@ def test_what_only_changes_the_display_does_not_decide_the_trials():
     [
         ({"seeds": 0}, "`seeds` must be a whole number of at least 1. Received seeds=0."),
         ({"seeds": 2.5}, "`seeds` must be a whole number of at least 1. Received seeds=2.5."),
+        ({"seeds": 1001}, "`seeds` must be at most 1000. Received seeds=1001."),
         ({"seeds": True}, "`seeds` must be a whole number of at least 1. Received seeds=True."),
         ({"workers": -1}, "`workers` must be a whole number of at least 0. Received workers=-1."),
         ({"patience": 0}, "`patience` must be a whole number of at least 1. Received patience=0."),
@@ -107,6 +109,6 @@ def test_an_unknown_option_is_answered_with_the_nearest():
         Study("digits", seed=3)
     assert str(caught.value) == (
         "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, budget, data, "
-        "data_dir, evaluations, family, lang, models, patience, precision, prefer, require, "
-        "seeds, skip_bad, split_seed, store, target, task, workers."
+        "data_dir, evaluations, family, lang, models, patience, precision, prefer, "
+        "pretrained, require, seeds, skip_bad, split_seed, store, target, task, workers."
     )

@@ -278,6 +278,61 @@ def test_failing_candidates_stay_in_the_table_and_the_study_goes_on(tmp_path: Pa
     assert study.run().candidates == result.candidates  # from records, failures included
 
 
+HUNGRY_NETS = """
+from pathlib import Path
+import torch
+
+def full():
+    return Path(__file__).with_name("full").exists()
+
+class AtFirst(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        if full():
+            raise MemoryError
+        self.layer = torch.nn.Linear(64, outputs)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+class InTraining(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, outputs)
+
+    def forward(self, x):
+        if len(x) > 200 and full():  # the validation part; planning reads single batches
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return self.layer(x.flatten(1))
+
+class Broken(InTraining):
+    def forward(self, x):
+        if len(x) > 200:
+            raise RuntimeError("the third layer is on holiday")
+        return self.layer(x.flatten(1))
+"""
+
+
+def test_what_failed_for_want_of_memory_is_tried_again(tmp_path: Path):
+    file, full = tmp_path / "nets.py", tmp_path / "full"
+    file.write_text(HUNGRY_NETS + BROKEN_NET)
+    full.touch()
+    names = [f"{file}:{name}" for name in ("AtFirst", "InTraining", "Broken", "WrongShape")]
+    options = {**SHORT, "models": names, "seeds": 1, "store": tmp_path / "s", "workers": 0}
+    study = Study("digits", **options)
+    assert [c.score for c in study.run().candidates] == [None] * 4
+    full.unlink()
+    result = Study.again(study.id, store=str(tmp_path / "s")).run()
+    scored = {c.name.rpartition(":")[2]: c.score is not None for c in result.candidates}
+    assert scored == {"AtFirst": True, "InTraining": True, "Broken": False, "WrongShape": False}
+    assert result.trials_run == 2
+    with Store.open(tmp_path / "s", readonly=True) as store:
+        entry = store.study(study.id)
+    assert (entry.status, entry.finished, entry.failed) == ("finished", 2, 1)
+    assert [name.rpartition(":")[2] for name in entry.data["failures"]] == ["WrongShape"]
+    assert Study("digits", **options).run().trials_run == 0
+
+
 def test_a_study_in_which_everything_fails_says_so(tmp_path: Path, capsys):
     file = tmp_path / "nets.py"
     file.write_text(BROKEN_NET)

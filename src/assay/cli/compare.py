@@ -8,6 +8,7 @@ import shlex
 from dataclasses import fields
 from typing import TYPE_CHECKING, Literal
 
+from assay.compare.pretraining import TUNES
 from assay.compare.recommend import PREFERENCES
 from assay.compare.request import LANGUAGES, PRECISIONS, Request
 from assay.errors import Interrupted
@@ -33,6 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="canon names, timm:NAME, torchvision:NAME, file.py:Class",
     )
     add("--family", metavar="NAME", help="only this family of the proposed candidates, such as cnn")
+    add(
+        "--pretrained",
+        nargs="?",
+        const="full",
+        choices=tuple(TUNES),
+        help="start from published weights; what learns then: full (the default), head, frozen or "
+        "gradual",
+    )
+    add_options(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that every study has."""
+    add = parser.add_argument
     add("--seeds", type=int, metavar="N", help="trials of each candidate (default: %(default)s)")
     add(
         "--budget",
@@ -125,7 +140,7 @@ def _with_progress(study: Study, lang: Literal["en", "zh"]) -> StudyResult:
 
     from assay.report.progress import Progress
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Progress(console, lang) as progress:
 
         def begin(dataset: Dataset, candidates: list[Candidate]) -> None:
@@ -142,17 +157,17 @@ def _print(result: StudyResult, study: Study) -> None:
 
     from assay.report.terminal import print_result
 
-    print_result(Console(), result, study.request.lang)
+    print_result(Console(emoji=False), result, study.request.lang)
     for line in _next_commands(result, study):
         print(line)
 
 
 def _next_commands(result: StudyResult, study: Study) -> list[str]:
-    from assay.store.place import default_store
+    from assay.store.place import default_store, locate
 
     asked = study.request
-    where = study.folder.parents[1]
-    store = [] if where == default_store().absolute() else ["--store", asked.store or str(where)]
+    where = locate(asked.store).shown if asked.store else str(study.folder.parents[1])
+    store = [] if where == str(default_store().absolute()) else ["--store", where]
     return [
         "",
         *(
@@ -172,4 +187,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _patience(text: str) -> int | None:
+    if text != "none" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number or none, not {text!r}")
     return None if text == "none" else int(text)

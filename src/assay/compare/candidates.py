@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from assay.canon.card import Card, Variant
+from assay.canon.card import Architecture, Variant
 from assay.canon.catalog import catalog, code_digest
+from assay.canon.idea import EACH, IDEAS, ablated, check_removable, parted
+from assay.canon.pretrained import untrained
+from assay.compare.pretraining import Tune, start_candidate, start_those_that_can
 from assay.engine.spec import Candidate, Recipe
 from assay.errors import BadArgumentError, nearest
 from assay.models.foreign import foreign_adaptation, foreign_digest, origin
@@ -18,40 +22,62 @@ def resolve(
     *,
     task: str,
     inputs: tuple[int, ...],
+    pretrained: Tune | None = None,
 ) -> list[Candidate]:
     """Return the candidates of a study.
 
     Args:
-        models: Names as the user gave them; None takes those that the cards propose.
+        models: Names as the user gave them, where NAME-without-each stands for one candidate per
+            idea that can be removed; None takes those that the cards propose.
         family: Keep only this family of the cards' proposals.
         task: Of the data.
         inputs: Shape of one example.
+        pretrained: What learns, in networks that start from published weights: all that are
+            named, or those of the proposals that have some. None starts them at random.
 
     Raises:
         UnknownNameError: A name is in no catalog; the text offers the nearest.
         BadArgumentError: A name twice, a network that cannot do the task or read the shape, or
             nothing left to compare.
+        AssayError: A network is named whose published weights cannot be had.
     """
     if models is not None:
         _refuse_both(models, family)
-        found = [candidate(name.strip(), inputs, task) for name in models]
+        names = [name for given in models for name in _each(given.strip(), inputs, task)]
+        found = [candidate(name, inputs, task, pretrained) for name in names]
         _refuse_twice([c.name for c in found])
         return found
-    return _proposed(family, task=task, inputs=inputs)
+    proposed = _proposed(family, task=task, inputs=inputs)
+    return start_those_that_can(proposed, inputs, pretrained) if pretrained else proposed
 
 
-def candidate(name: str, inputs: tuple[int, ...], task: str) -> Candidate:
+def candidate(
+    name: str, inputs: tuple[int, ...], task: str, pretrained: Tune | None = None
+) -> Candidate:
     """Return the network called `name` as a candidate for this data.
+
+    NAME-pretrained starts from published weights, and so does every name when `pretrained` says
+    what learns.
 
     Raises:
         UnknownNameError: There is none.
         BadArgumentError: It cannot do the task or read the shape.
+        AssayError: Its published weights cannot be had.
     """
+    whole, starts = untrained(name)
+    tune: Tune | None = pretrained or ("full" if starts else None)
+    found = _untrained(whole, inputs, task)
+    return start_candidate(found, inputs, tune) if tune else found
+
+
+def _untrained(name: str, inputs: tuple[int, ...], task: str) -> Candidate:
     where, _ = origin(name)
     if where == "canon":
-        card, variant = catalog().entry(name)
+        whole, idea = parted(name)
+        card, variant = catalog().entry(whole)
         _refuse_other_task(card, variant, task)
-        return _from_card(card, variant, inputs)
+        found = _from_card(card, variant, inputs)
+        return found if idea is None else _without(idea, found, card, variant, inputs)
     return Candidate(
         name=name,
         digest=foreign_digest(name),
@@ -61,7 +87,7 @@ def candidate(name: str, inputs: tuple[int, ...], task: str) -> Candidate:
     )
 
 
-def _from_card(card: Card, variant: Variant, inputs: tuple[int, ...]) -> Candidate:
+def _from_card(card: Architecture, variant: Variant, inputs: tuple[int, ...]) -> Candidate:
     adaptation = card.adapt(variant, inputs)
     return Candidate(
         name=variant.name,
@@ -70,6 +96,38 @@ def _from_card(card: Card, variant: Variant, inputs: tuple[int, ...]) -> Candida
         recipe=card.recipe,
         adaptation={"en": adaptation.en, "zh": adaptation.zh} if adaptation else {},
     )
+
+
+def _each(name: str, inputs: tuple[int, ...], task: str) -> Iterator[str]:
+    """Yield a name, or for NAME-without-each those of NAME without each idea that it has."""
+    whole, idea = parted(name)
+    if origin(name)[0] != "canon" or idea != EACH:
+        yield name
+        return
+    from assay.models.ablation import present  # torch: only who removes something waits for it
+
+    card, variant = catalog().entry(whole)
+    _refuse_other_task(card, variant, task)
+    if not card.removable:
+        check_removable(card, variant.name, idea)
+    yield from (ablated(variant.name, one) for one in present(card, variant, inputs))
+
+
+def _without(
+    idea: str, whole: Candidate, card: Architecture, variant: Variant, inputs: tuple[int, ...]
+) -> Candidate:
+    """Return a candidate that lacks one idea."""
+    from assay.models.ablation import require
+
+    check_removable(card, variant.name, idea)
+    require(idea, variant, inputs)
+    name = ablated(variant.name, idea)
+    removed = {"en": IDEAS[idea].told("en"), "zh": IDEAS[idea].told("zh")}
+    told = {
+        "en": " ".join(filter(None, [removed["en"], whole.adaptation.get("en")])),
+        "zh": "".join(filter(None, [removed["zh"], whole.adaptation.get("zh")])),
+    }
+    return replace(whole, name=name, digest=foreign_digest(name), adaptation=told)
 
 
 def _proposed(family: str | None, *, task: str, inputs: tuple[int, ...]) -> list[Candidate]:
@@ -91,7 +149,7 @@ def _proposed(family: str | None, *, task: str, inputs: tuple[int, ...]) -> list
     return readable
 
 
-def _reads(card: Card, variant: Variant, inputs: tuple[int, ...]) -> bool:
+def _reads(card: Architecture, variant: Variant, inputs: tuple[int, ...]) -> bool:
     try:
         card.adapt(variant, inputs)
     except BadArgumentError:
@@ -120,7 +178,7 @@ def _refuse_twice(names: Sequence[str]) -> None:
         )
 
 
-def _refuse_other_task(card: Card, variant: Variant, task: str) -> None:
+def _refuse_other_task(card: Architecture, variant: Variant, task: str) -> None:
     if task not in card.tasks:
         fitting = sorted(v.name for _, v in catalog().candidates(task))
         raise BadArgumentError(

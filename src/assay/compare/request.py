@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from assay.compare.pretraining import TUNES, Tune
 from assay.compare.recommend import PREFERENCES
 from assay.compare.requirement import Requirement, parse_requirement
 from assay.engine.budget import Budget, parse_budget
@@ -14,6 +15,7 @@ from assay.errors import BadArgumentError, nearest
 
 PRECISIONS = ("auto", "fp32", "bf16")
 LANGUAGES = ("en", "zh")
+MOST_SEEDS = 1000
 SHOWN_ONLY = ("prefer", "require", "store", "workers", "lang")  # change what is shown, no trial
 
 
@@ -25,6 +27,8 @@ class Request:
         data: digits, fashion-mnist, a folder or a file.
         models: Candidates by name; None takes those that the cards propose.
         family: Only this family of the cards' proposals.
+        pretrained: Start from published weights, and what learns then: full, head, frozen or
+            gradual; None starts at random. Proposals without such weights do not take part.
         seeds: Trials of each candidate.
         budget: Of each trial: 30s, 2000steps, 20epochs, 1e13flops or auto.
         task: Overrides what the data look like.
@@ -46,6 +50,7 @@ class Request:
     data: str
     models: tuple[str, ...] | None = None
     family: str | None = None
+    pretrained: Tune | None = None
     seeds: int = 3
     budget: str = "auto"
     task: str | None = None
@@ -68,6 +73,7 @@ class Request:
         for text in self.require:
             parse_requirement(text)
         _at_least("seeds", self.seeds, 1)
+        _at_most("seeds", self.seeds, MOST_SEEDS)
         _at_least("evaluations", self.evaluations, 1)
         if self.workers is not None:
             _at_least("workers", self.workers, 0)
@@ -76,6 +82,8 @@ class Request:
         _one_of("prefer", self.prefer, tuple(PREFERENCES))
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("lang", self.lang, LANGUAGES)
+        if self.pretrained is not None:
+            _one_of("pretrained", self.pretrained, tuple(TUNES))
 
     @property
     def limit(self) -> Budget:
@@ -135,6 +143,11 @@ def _at_least(name: str, value: int, least: int) -> None:
         raise BadArgumentError(
             f"`{name}` must be a whole number of at least {least}. Received {name}={value!r}."
         )
+
+
+def _at_most(name: str, value: int, most: int) -> None:
+    if value > most:
+        raise BadArgumentError(f"`{name}` must be at most {most}. Received {name}={value}.")
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from assay.compare import findings
 from assay.compare.campaign import Campaign, Planned
 from assay.compare.candidates import resolve
 from assay.compare.findings import Trained
+from assay.compare.pretraining import left_out
 from assay.compare.recommend import recommend
 from assay.compare.request import Request
 from assay.compare.requirement import check_task
@@ -35,12 +37,21 @@ from assay.errors import AssayError, BadArgumentError, Interrupted, UnknownNameE
 from assay.models.foreign import foreign_digest
 from assay.ship.artifact import FACTS, save_artifact
 from assay.ship.find import WINNER, trial_facts, validation_score
-from assay.store.place import default_store, locate
+from assay.store.place import default_store, locate, without_password
 from assay.store.store import Store, StudyEntry
 
 OnEvent = Callable[[Event], None]
 RESULTS = "results.json"
 _PASSING = ("seconds", "trials_run", "machine", "command")  # of a result; say nothing new
+
+_PASSING_FAILURES = (  # how reasons name a lack of memory, and an end brought from outside
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "MemoryError",
+    "killed by signal",
+    "asked to stop by somebody else",
+)
 
 
 class Study:
@@ -133,6 +144,7 @@ class Study:
         where = self._where()
         dataset = self._load(locate(where).files)
         candidates = self._candidates(dataset)
+        dataset = self._noted(dataset, candidates)
         self._name(dataset, candidates)
         with Store.open(where) as store, store.lock():
             if on_data:
@@ -173,7 +185,22 @@ class Study:
         for requirement in self.request.requirements:
             check_task(requirement, dataset.task)
         asked = self.request
-        return resolve(asked.models, asked.family, task=dataset.task, inputs=dataset.inputs)
+        return resolve(
+            asked.models,
+            asked.family,
+            task=dataset.task,
+            inputs=dataset.inputs,
+            pretrained=asked.pretrained,
+        )
+
+    def _noted(self, dataset: Dataset, candidates: Sequence[Candidate]) -> Dataset:
+        """Return the data with a note of the proposals that no published weights are had for."""
+        asked = self.request
+        if asked.pretrained is None or asked.models is not None:
+            return dataset
+        proposed = resolve(None, asked.family, task=dataset.task, inputs=dataset.inputs)
+        note = left_out(proposed, candidates)
+        return replace(dataset, notes=(*dataset.notes, note)) if note else dataset
 
     def _name(self, dataset: Dataset, candidates: Sequence[Candidate]) -> None:
         """Give the study its name: a digest of everything that decides its outcome."""
@@ -188,7 +215,7 @@ class Study:
             raise BadArgumentError(
                 f"Run {self._expected} continues only with the data, code, versions and machine it "
                 "was started with. One of them has changed; what it measured is kept, and "
-                f"`{self.request.command()}` starts anew."
+                f"`{_told(self.request).command()}` starts anew."
             )
 
 
@@ -213,7 +240,7 @@ class _Work:
         entry = self._entry()
         try:
             with self.campaign.running():
-                planned = _planned(entry) if entry else self._plan()
+                planned = self._continued(entry) if entry else self._plan()
                 self.study.folder = self.store.run_folder(self.study.id)
                 self.campaign.hint = self._hint()
                 records = self._train(planned)
@@ -236,8 +263,8 @@ class _Work:
 
     def _hint(self) -> str:
         """Return how to continue, as the end of a sentence; the store is named where needed."""
-        elsewhere = self.store.files != default_store().absolute()
-        where = f" --store {self.store.where}" if elsewhere else ""
+        elsewhere = self.store.where != str(default_store().absolute())
+        where = f" --store {shlex.quote(self.store.where)}" if elsewhere else ""
         return f"continue with: assay resume {self.study.id}{where}"
 
     def _set_status(self, status: Any) -> None:
@@ -253,15 +280,28 @@ class _Work:
         self.store.add_study(self.study.id, self._asked(), specs, facts)
         return planned
 
+    def _continued(self, entry: StudyEntry) -> Planned:
+        """Return what was planned; what failed through the machine's state is planned again."""
+        before = _planned(entry)
+        again = [c for c in self.candidates if _may_pass(before.failures.get(c.name, ""))]
+        if not again:
+            return before
+        now = self.campaign.plan(again)
+        kept = {k: v for k, v in before.failures.items() if k not in {c.name for c in again}}
+        failures = kept | now.failures
+        specs = [asdict(spec) for spec in now.specs]
+        self.store.extend_study(self.study.id, specs, {**entry.data, "failures": failures})
+        return Planned(specs=before.specs + now.specs, failures=failures)
+
     def _asked(self) -> dict[str, Any]:
         """Return the request so that it works from any folder."""
-        facts = self.request.as_json()
+        facts = _told(self.request).as_json()
         if Path(self.request.data).exists():
             facts["data"] = str(Path(self.request.data).resolve())
         return facts
 
     def _train(self, planned: Planned) -> dict[str, TrialRecord]:
-        known = self.store.trials(spec.hash for spec in planned.specs)
+        known = self._known(planned)
         for record in known.values():
             self.on_event(_from_record(record))
         left = [spec for spec in planned.specs if spec.hash not in known]
@@ -271,6 +311,13 @@ class _Work:
         made = self.campaign.train(left)
         self.trials_run = len(made)
         return known | made
+
+    def _known(self, planned: Planned) -> dict[str, TrialRecord]:
+        """Return the trials on record, without those that another try may finish."""
+        found = self.store.trials(spec.hash for spec in planned.specs)
+        again = {h for h, r in found.items() if r.status == "failed" and _may_pass(r.reason)}
+        self.store.forget_failures(again)
+        return {name: record for name, record in found.items() if name not in again}
 
     def _measure(
         self, planned: Planned, records: Mapping[str, TrialRecord]
@@ -317,7 +364,7 @@ class _Work:
         return StudyResult(
             id=self.study.id,
             created=self.store.study(self.study.id).created,
-            command=self.request.command(),
+            command=_told(self.request).command(),
             data=_data_facts(self.dataset),
             metric="rmse" if regression else "accuracy",
             higher_is_better=not regression,
@@ -326,7 +373,7 @@ class _Work:
             verdicts=verdicts,
             recommendation=advice,
             hardest=findings.hardest(trained, self.dataset),
-            settings=self.request.as_json(),
+            settings=_told(self.request).as_json(),
             versions=versions(),
             machine=machine(),
             seconds=time.monotonic() - began,
@@ -369,6 +416,16 @@ def _request(
     names = None if models is None else tuple([models] if isinstance(models, str) else models)
     needs = tuple([require] if isinstance(require, str) else require)
     return Request(data=str(data), models=names, require=needs, **values)
+
+
+def _may_pass(reason: str) -> bool:
+    """Return whether a failure came of the machine's state, so that another try may succeed."""
+    return any(words in reason for words in _PASSING_FAILURES)
+
+
+def _told(request: Request) -> Request:
+    """Return the request as it is written down and shown: without the password of a server."""
+    return replace(request, store=request.store and without_password(request.store))
 
 
 def _planned(entry: StudyEntry) -> Planned:

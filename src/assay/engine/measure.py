@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from assay.engine import files
 from assay.engine.randomness import seeded
 from assay.engine.spec import Candidate, Measurement, Plan, TrialRecord
 from assay.errors import TrialError
 from assay.models.foreign import build_any
+from assay.models.macs import count_macs as count_macs  # the worker asks for it here
 
 _MAC_PICOJOULES = 4.6  # a float32 multiplication, 3.7, and an addition, 0.9, at 45 nm
 _WORD_PICOJOULES = 640.0  # 32 bits to or from DRAM, at 45 nm
@@ -75,25 +70,6 @@ def measure(
     )
 
 
-def count_macs(model: nn.Module, inputs: tuple[int, ...]) -> int:
-    """Return the multiply-accumulates of one example's forward pass.
-
-    Fused kernels for recurrence and attention are switched off meanwhile: torch has formulas for
-    the matrix products that they are made of.
-    """
-    counter = _Counter()
-    with (
-        warnings.catch_warnings(action="ignore"),  # the switch itself warns, about other hardware
-        _evaluating(model),
-        torch.no_grad(),
-        torch.backends.mkldnn.flags(enabled=False),
-        sdpa_kernel(SDPBackend.MATH),
-        counter,
-    ):
-        model(torch.zeros(1, *inputs))
-    return counter.flops // 2
-
-
 def energy_proxy(*, macs: int, words: int) -> float:
     """Return millijoules of one inference under a simple model of the hardware.
 
@@ -123,32 +99,6 @@ def _trained(
             "Remove its trial folder and run the study again."
         ) from error
     return model.eval()
-
-
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up torch's own flop formulas; torch's `FlopCounterMode` first imports its compiler."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled here, so the compiler need not be told to stay away
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is None:  # made of others, as scaled_dot_product_attention may be
-            with self:
-                made = func.decompose(*args, **(kwargs or {}))
-            if made is not NotImplemented:
-                return made
-        result = func(*args, **(kwargs or {}))
-        if formula is not None:
-            self.flops += int(formula(*args, **(kwargs or {}), out_val=result))
-        return result
 
 
 def _words_moved(model: nn.Module, example: Tensor) -> int:
@@ -217,13 +167,3 @@ def _few(timings: list[float], seconds: float) -> bool:
 def _quantile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    before = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(before)

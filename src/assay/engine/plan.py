@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from assay.engine import files
+from assay.engine.cache import cache_dir as cache_dir
 from assay.engine.machine import processor, versions
 from assay.engine.randomness import seeded
 from assay.engine.spec import Candidate, Plan, digest
@@ -57,7 +56,7 @@ def choose_plan(
             f"`precision` must be auto, fp32 or bf16. Received precision={precision!r}."
         )
     question = {
-        "candidate": [candidate.name, candidate.digest],
+        "candidate": [candidate.name, candidate.digest, candidate.tune],
         "recipe": asdict(candidate.recipe),
         "data": [task, list(inputs), outputs],
         "how": [precision, autotune, threads],
@@ -88,15 +87,6 @@ def choose_plan(
         if saved * planned > facts["compiling"]:
             return faster
     return plan
-
-
-def cache_dir() -> Path:
-    """Return where measurements of this machine are kept: ASSAY_CACHE, or the XDG cache."""
-    chosen = os.environ.get("ASSAY_CACHE")
-    if chosen:
-        return Path(chosen)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "assay"
 
 
 def _known(

@@ -60,6 +60,8 @@ class Candidate:
     family: str = ""  # of its card, or "timm", "torchvision", "file"
     recipe: Recipe = field(default_factory=Recipe)
     adaptation: Mapping[str, str] = field(default_factory=dict)  # {"en", "zh"}; what was adapted
+    weights: str = ""  # sha256 of those it starts from, see models/start; none is at random
+    tune: Literal["", "full", "head", "frozen", "gradual"] = ""  # what learns, when it has weights
 
 
 @dataclass(frozen=True, kw_only=True)

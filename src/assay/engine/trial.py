@@ -23,8 +23,10 @@ from assay.engine.randomness import seeded
 from assay.engine.spec import Event, TrialRecord, TrialSpec, record_from_json
 from assay.engine.ways import apply_plan
 from assay.errors import AssayError, Interrupted, StoreError, TrialError
+from assay.learners.fine_tuning import fine_tuning
 from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
+from assay.models.start import start
 
 Emit = Callable[[Event], None]
 Examples = Tensor | OnDisk
@@ -188,11 +190,18 @@ class _Run:
     def _learner(self, x: Examples, y: Tensor) -> Supervised:
         spec = self.spec
         model = build_any(spec.candidate.name, spec.inputs, spec.outputs)
+        if spec.candidate.weights:
+            start(model, spec.candidate.weights, self.dataset.preprocessing)
         self._let_it_look(model, x)
         model = apply_plan(model, spec.plan)
         target = metrics.spread(y.numpy()) if spec.task == "tabular-regression" else None
         return Supervised(
-            model, recipe=spec.candidate.recipe, plan=spec.plan, steps=spec.steps, target=target
+            model,
+            recipe=spec.candidate.recipe,
+            plan=spec.plan,
+            steps=spec.steps,
+            target=target,
+            fine_tuning=fine_tuning(spec.candidate, model, steps=spec.steps),
         )
 
     def _let_it_look(self, model: nn.Module, x: Examples) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from assay.engine.spec import Candidate, Plan
 from assay.engine.ways import apply_plan, ways
+from assay.learners.fine_tuning import fine_tuning
 from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
 
@@ -58,7 +59,7 @@ class Tuning:
     def __init__(
         self, candidate: Candidate, *, task: str, inputs: tuple[int, ...], outputs: int
     ) -> None:
-        self.recipe, self.task = candidate.recipe, task
+        self.candidate, self.recipe, self.task = candidate, candidate.recipe, task
         self.inputs, self.outputs = inputs, outputs
         self.model = build_any(candidate.name, inputs, outputs)
         self.clock = time.thread_time
@@ -166,6 +167,7 @@ class Tuning:
             plan=plan,
             steps=_FOREVER,
             target=(0.0, 1.0) if regression else None,
+            fine_tuning=fine_tuning(self.candidate, model, steps=None),
         )
         x, y = torch.randn(batch, *self.inputs), self._targets(batch, regression=regression)
 

@@ -136,13 +136,11 @@ def _depthwise(module: nn.Module) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 def _kept_in_fp32(module: nn.Module, kinds: tuple[str, ...]) -> bool:
+    if _depthwise(module):
+        strided = set(module.stride) != {1}
+        return "depthwise" in kinds or ("strided_depthwise" in kinds and strided)
     norms = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-    depthwise = _depthwise(module)
-    return (
-        ("depthwise" in kinds and depthwise)
-        or ("strided_depthwise" in kinds and depthwise and set(module.stride) != {1})
-        or ("norm" in kinds and isinstance(module, norms))
-    )
+    return "norm" in kinds and isinstance(module, norms)
 
 
 def _compute_in_fp32(module: nn.Module) -> None:

@@ -46,20 +46,10 @@ _USED_BY_JOBS = (  # imported once, before the first fork
 
 def handle_plan(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
     """Choose how a candidate is computed here."""
-    from assay.engine.budget import parse_budget
     from assay.engine.plan import choose_plan
 
-    limit = parse_budget(payload["budget"])
-    size, macs = payload["train_size"], payload["macs"]
-
     candidate = candidate_from_json(payload["candidate"])
-    batch_size = min(candidate.recipe.batch_size, size)
     emit(Event(kind="plan", candidate=candidate.name))
-
-    def duration(step: float) -> float:
-        steps = limit.steps(train_size=size, batch_size=batch_size, step_seconds=step, macs=macs)
-        return steps * step
-
     plan = choose_plan(
         candidate,
         task=payload["task"],
@@ -68,9 +58,24 @@ def handle_plan(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mappin
         precision=payload["precision"],
         autotune=payload["autotune"],
         threads=payload["threads"],
-        duration=duration,
+        duration=_duration(payload, candidate) if "budget" in payload else None,
     )
     return asdict(plan)
+
+
+def _duration(payload: Mapping[str, Any], candidate: Candidate) -> Callable[[float], float]:
+    """Return what tells how long a trial trains when a step takes so many seconds."""
+    from assay.engine.budget import parse_budget
+
+    limit = parse_budget(payload["budget"])
+    size, macs = payload["train_size"], payload["macs"]
+    batch_size = min(candidate.recipe.batch_size, size)
+
+    def duration(step: float) -> float:
+        steps = limit.steps(train_size=size, batch_size=batch_size, step_seconds=step, macs=macs)
+        return steps * step
+
+    return duration
 
 
 def handle_trial(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:

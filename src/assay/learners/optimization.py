@@ -10,6 +10,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from assay.engine.spec import Recipe
+from assay.learners.fine_tuning import BODY_RATE
 
 
 def one_cycle(step: int, *, steps: int, warmup: float) -> float:
@@ -38,19 +39,31 @@ class Optimization:
         model: Whose trainable parameters are updated; in its final memory format.
         recipe: Optimizer, peak learning rate, decay and clipping.
         steps: Of the whole run, which the schedule spans.
+        slow: Names of parameters that learn at `BODY_RATE` of the rate.
     """
 
-    def __init__(self, model: nn.Module, *, recipe: Recipe, steps: int) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        recipe: Recipe,
+        steps: int,
+        slow: frozenset[str] = frozenset(),
+    ) -> None:
         self.recipe, self.steps = recipe, steps
         self.taken = 0
         exempt = _never_decayed(model)
         trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         self._parameters = [p for _, p in trained]
         kind = _Sgd if recipe.optimizer == "sgd" else _AdamW
-        self._groups = [
-            kind([p for n, p in trained if _decays(n, p, exempt)], recipe, recipe.weight_decay),
-            kind([p for n, p in trained if not _decays(n, p, exempt)], recipe, 0.0),
-        ]
+        self._groups: list[_Sgd | _AdamW] = []
+        self._shares: list[float] = []  # of the rate, of each group
+        for share in (1.0, BODY_RATE) if slow else (1.0,):
+            mine = [(n, p) for n, p in trained if (n in slow) == (share < 1)]
+            decayed = [p for n, p in mine if _decays(n, p, exempt)]
+            others = [p for n, p in mine if not _decays(n, p, exempt)]
+            self._groups += [kind(decayed, recipe, recipe.weight_decay), kind(others, recipe, 0.0)]
+            self._shares += [share, share]
 
     @torch.no_grad()
     def step(self) -> None:
@@ -58,8 +71,8 @@ class Optimization:
         rate = self.recipe.lr * one_cycle(self.taken, steps=self.steps, warmup=self.recipe.warmup)
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip, foreach=True)
-        for group in self._groups:
-            group.update(rate)
+        for group, share in zip(self._groups, self._shares, strict=True):
+            group.update(rate * share)
         for parameter in self._parameters:
             parameter.grad = None
         self.taken += 1

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.engine.spec import Plan, Recipe
+from assay.learners.fine_tuning import FineTuning
 from assay.learners.optimization import Optimization
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
@@ -27,6 +28,7 @@ class Supervised:
         steps: Of the whole run, which the schedule spans.
         target: Mean and standard deviation of the regression target in the training part; None
             for classification.
+        fine_tuning: Which layers learn, where not all do alike.
     """
 
     def __init__(
@@ -37,17 +39,23 @@ class Supervised:
         plan: Plan,
         steps: int,
         target: tuple[float, float] | None = None,
+        fine_tuning: FineTuning | None = None,
     ) -> None:
-        self.model = model.train()
+        self.model = model
+        self._fine_tuning = fine_tuning
+        self._train()
         self._training = _compiled(model) if plan.compile else model
         self.target = target
-        self.optimization = Optimization(model, recipe=recipe, steps=steps)
+        slow = fine_tuning.body if fine_tuning else frozenset[str]()
+        self.optimization = Optimization(model, recipe=recipe, steps=steps, slow=slow)
         self._smoothing = recipe.label_smoothing
         self._bf16 = plan.precision == "bf16"
         self._channels_last = plan.memory_format == "channels_last"
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """Learn from one batch and return its loss, detached."""
+        if self._fine_tuning:
+            self._fine_tuning.advance(self.optimization.taken)
         logits = self._forward(x, self._training)
         loss = self._loss(logits, y, smoothing=self._smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -114,7 +122,10 @@ class Supervised:
             with torch.inference_mode():
                 return torch.cat([self._forward(x, self.model) for x in batches])
         finally:
-            self.model.train()
+            self._train()
+
+    def _train(self) -> None:
+        (self._fine_tuning or self.model).train()
 
 
 def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -4,36 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.canon.card import Adaptation, Shape, Variant
 from assay.canon.catalog import catalog
+from assay.canon.idea import check_removable, parted
 from assay.errors import BadArgumentError
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def build(name: str, *, inputs: Shape | None = None, outputs: int | None = None) -> nn.Module:
-    """Return a new network with random weights.
+def build(
+    name: str,
+    *,
+    inputs: Shape | None = None,
+    outputs: int | None = None,
+    weights: str | Path | None = None,
+) -> nn.Module:
+    """Return a new network, with random weights or with those that somebody has learned.
+
+    With `weights`, `network.pretrained` tells what was loaded: the file, its hash, the
+    preprocessing that predictions need, and the entries left random. Those are the head when
+    `outputs` is not the file's. A first layer is fitted to another number of channels as timm does
+    it, by summing or repeating. Published weights need the full-size form of a network: small
+    images are enlarged, and never read by the small form.
 
     Args:
-        name: A variant, or a card's id for its default variant.
+        name: A variant, or a card's id for its default variant; NAME-without-IDEA takes one of
+            the card's removable ideas out.
         inputs: Shape of one example: (C, H, W), (T, F) or (F,); the native one if not given.
         outputs: Classes to score, or 1 for regression; the native count if not given.
+        weights: "torchvision" or "timm" for what that library publishes for the entry; a path, an
+            address or hf:REPO of a safetensors or .pth file, under the reference's names or ours.
 
     Raises:
         UnknownNameError: The canon has no such name.
-        BadArgumentError: The network cannot read such a shape.
+        BadArgumentError: The network cannot read such a shape, has no such idea, or the library no
+            such weights.
+        DataError: The weights are damaged, refused or of another network.
+        MissingExtraError: The library that publishes them is not installed.
+        MissingPathError: They are not there, or cannot be downloaded.
     """
-    card, variant = catalog().entry(name)
+    whole, idea = parted(name)
+    if idea is not None:
+        _refuse_weights(name, weights)
+        return _without(idea, whole, build(whole, inputs=inputs, outputs=outputs), inputs)
+    card, variant = catalog().entry(whole)
     given = card.native(variant) if inputs is None else tuple(inputs)
-    adaptation = card.adapt(variant, given)
     count = variant.outputs if outputs is None else _checked_outputs(outputs)
+    if weights is not None:
+        from assay.models.weights import build_with_weights
+
+        return build_with_weights(card, variant, given, count, str(weights))
+    adaptation = card.adapt(variant, given)
+    return behind(adaptation, bare(variant, given, count, adaptation))
+
+
+def bare(variant: Variant, inputs: Shape, outputs: int, adaptation: Adaptation | None) -> nn.Module:
+    """Return the network alone, for the shape that an adaptation of `inputs` gives."""
     if adaptation is None:
-        return _builder(variant)(given, count, small=False)
-    network = _builder(variant)(adaptation.inputs, count, small=adaptation.small)
-    return _behind(adaptation, network)
+        return _builder(variant)(inputs, outputs, small=False)
+    return _builder(variant)(adaptation.inputs, outputs, small=adaptation.small)
+
+
+def behind(adaptation: Adaptation | None, network: nn.Module) -> nn.Module:
+    """Return the network behind the module that adapts its inputs, if one is needed."""
+    from assay.blocks.adapt import Adapted, Rows, Upsample
+
+    if adaptation is not None and adaptation.kind == "upsample":
+        height, width = adaptation.inputs[1:]
+        return Adapted(Upsample((height, width)), network)
+    if adaptation is not None and adaptation.kind == "rows":
+        return Adapted(Rows(), network)
+    return network
+
+
+def _without(idea: str, whole: str, network: nn.Module, inputs: Shape | None) -> nn.Module:
+    from assay.models.ablation import without
+
+    card, variant = catalog().entry(whole)
+    check_removable(card, variant.name, idea)
+    return without(idea, network, variant.name, inputs or card.native(variant))
 
 
 def _builder(variant: Variant) -> Callable[..., nn.Module]:
@@ -41,16 +94,12 @@ def _builder(variant: Variant) -> Callable[..., nn.Module]:
     return getattr(import_module(module), function)
 
 
-def _behind(adaptation: Adaptation, network: nn.Module) -> nn.Module:
-    """Return the network behind the module that adapts its inputs, if one is needed."""
-    from assay.blocks.adapt import Adapted, Rows, Upsample
-
-    if adaptation.kind == "upsample":
-        height, width = adaptation.inputs[1:]
-        return Adapted(Upsample((height, width)), network)
-    if adaptation.kind == "rows":
-        return Adapted(Rows(), network)
-    return network
+def _refuse_weights(name: str, weights: str | Path | None) -> None:
+    if weights is not None:
+        raise BadArgumentError(
+            f"`weights` are of a whole network. Received weights={str(weights)!r} for {name}; "
+            "leave one of the two out."
+        )
 
 
 def _checked_outputs(outputs: int) -> int:

@@ -16,7 +16,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.canon.card import Shape, kind_of
-from assay.canon.catalog import catalog, code_digest
+from assay.canon.catalog import PACKAGE, catalog, code_digest
+from assay.canon.idea import EACH, check_removable, parted
+from assay.canon.pretrained import untrained
 from assay.errors import (
     AssayError,
     BadArgumentError,
@@ -55,7 +57,8 @@ def build_any(name: str, inputs: Shape, outputs: int) -> nn.Module:
     """Return a new network of any origin; a foreign one is checked by one forward pass.
 
     Args:
-        name: A canon name, `timm:NAME`, `torchvision:NAME` or `path/to/file.py:Class`.
+        name: A canon name (also NAME-without-IDEA, and NAME-pretrained for the form that
+            published weights fit), `timm:NAME`, `torchvision:NAME` or `path/to/file.py:Class`.
         inputs: Shape of one example.
         outputs: Classes to score, or 1 for regression.
 
@@ -67,6 +70,11 @@ def build_any(name: str, inputs: Shape, outputs: int) -> nn.Module:
     """
     where, local = origin(name)
     if where == "canon":
+        whole, starts = untrained(name)
+        if starts:
+            from assay.models.start import build_to_start
+
+            return build_to_start(whole, inputs, outputs)
         return build(name, inputs=inputs, outputs=outputs)
     makers = {"timm": _from_timm, "torchvision": _from_torchvision, "file": _from_file}
     with _own_words(name, "could not be built", tuple(inputs), outputs):
@@ -78,16 +86,27 @@ def build_any(name: str, inputs: Shape, outputs: int) -> nn.Module:
 def foreign_digest(name: str) -> str:
     """Return the sha256 of what a candidate's code is, without importing torch.
 
-    A canon entry's is that of its files, a library's that of its version, a file's that of its
-    bytes; what the file imports is not looked at.
+    A canon entry's is that of its files, and of what removes an idea where one is removed; a
+    library's that of its version, a file's that of its bytes; what the file imports is not looked
+    at.
     """
     where, local = origin(name)
     if where == "canon":
-        return code_digest(catalog().find(name)[0])
+        return _canon_digest(*parted(untrained(name)[0]))
     if where == "file":
         path, class_name = _file_and_class(local)
         return _sha256(class_name.encode(), path.read_bytes())
     return _sha256(f"{where}:{local} {_version(where)}".encode())
+
+
+def _canon_digest(whole: str, idea: str | None) -> str:
+    card, variant = catalog().entry(whole)
+    if idea is None:
+        return code_digest(card)
+    if idea != EACH or not card.removable:
+        check_removable(card, variant.name, idea)
+    surgery = PACKAGE / "models" / "ablation.py"
+    return _sha256(code_digest(card).encode(), idea.encode(), surgery.read_bytes())
 
 
 def foreign_adaptation(name: str, inputs: Shape) -> dict[str, str]:
@@ -278,8 +297,9 @@ def _version(extra: str) -> str:
 
 
 def _unknown(library: str, name: str, known: list[str]) -> UnknownNameError:
+    asked, whole = f"{library}:{name}", [f"{library}:{one}" for one in known]
     return UnknownNameError(
-        f"Unknown name '{library}:{name}'.{nearest(name, known)} "
+        f"Unknown name {asked!r}.{nearest(asked, whole)} "
         f"{library}'s `list_models()` shows all {len(known)}."
     )
 

@@ -190,9 +190,10 @@ def _target(dataset: Dataset) -> dict[str, float]:
 def _card(name: str) -> dict[str, Any]:
     """Return what the canon says of a network, for the reader of the file."""
     from assay.canon.catalog import catalog
+    from assay.canon.pretrained import untrained
 
     try:
-        card, variant = catalog().find(name)
+        card, variant = catalog().find(untrained(name)[0])
     except UnknownNameError:
         return {}
     return {
