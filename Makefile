@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH),--torch-backend $(TORCH))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint parity study-fashion clean
 
 demo: $(VENV)/.core
 	$(BIN)/assay compare digits
@@ -18,6 +18,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src
+
+parity: $(VENV)/.dev
+	$(BIN)/python -m assay.testing.parity_table
+
+study-fashion: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.fashion_study $(if $(MODELS),--models $(MODELS)) \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BUDGET),--budget $(BUDGET))
 
 clean:
 	rm -rf $(VENV)

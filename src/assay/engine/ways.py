@@ -39,12 +39,15 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     """Prepare `model` in place for `plan` and return it; its state dict keeps names and values.
 
     Memory format, attention and layers kept in fp32 are set here; the inputs' memory format and
-    autocast itself belong to the learner's forward pass.
+    autocast itself belong to the learner's forward pass. Activations stop overwriting their
+    inputs: where freed memory is kept, that saves nothing, and costs ReLU6 6 % of a step.
     """
     if plan.memory_format == "channels_last":
         model.to(memory_format=torch.channels_last)
     for module in model.modules():
         _set_attention(module, plan.attention)
+        if hasattr(module, "inplace"):
+            module.inplace = False  # type: ignore[assignment]
         if plan.convolution == "matmul" and isinstance(module, nn.Conv2d) and can_multiply(module):
             multiply_few_pixels(module)
         if plan.precision == "bf16" and _kept_in_fp32(module, plan.fp32_layers):
