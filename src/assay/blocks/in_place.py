@@ -10,5 +10,5 @@ def in_place(act: nn.Module) -> nn.Module:
     inference a new map costs as much time as the activation itself.
     """
     if hasattr(act, "inplace"):
-        act.inplace = True
+        act.inplace = True  # type: ignore[assignment]
     return act

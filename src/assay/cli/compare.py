@@ -163,11 +163,12 @@ def _print(result: StudyResult, study: Study) -> None:
 
 
 def _next_commands(result: StudyResult, study: Study) -> list[str]:
-    from assay.store.place import default_store, locate
+    from assay.store.place import default_store, without_password
 
     asked = study.request
-    where = locate(asked.store).shown if asked.store else str(study.folder.parents[1])
-    store = [] if where == str(default_store().absolute()) else ["--store", where]
+    where = asked.store or str(study.folder.parents[1])
+    elsewhere = where != str(default_store().absolute())
+    store = ["--store", without_password(where)] if elsewhere else []
     return [
         "",
         *(
