@@ -316,7 +316,7 @@ def test_an_unknown_name_of_a_library_is_answered_with_the_nearest(
     kind, text = refusal(f"{library}:{name}", (3, 32, 32))
     assert kind.__name__ == "UnknownNameError"
     assert text.startswith(
-        f"Unknown name '{library}:{name}'. Did you mean {near!r}? "
+        f"Unknown name '{library}:{name}'. Did you mean '{library}:{near}'? "
         f"{library}'s `list_models()` shows all "
     )
     assert text.rpartition(" ")[2].rstrip(".").isdigit()

@@ -14,12 +14,14 @@ COMMANDS = {  # name: (module, what `assay --help` says); a module is imported w
         "assay.cli.compare",
         "train candidates on your data and say which differences are real",
     ),
+    "ablate": ("assay.cli.ablate", "run a network against itself with one idea removed"),
     "predict": ("assay.cli.predict", "label files with the winner of a run"),
     "report": ("assay.cli.report", "write the report of a run again"),
     "resume": ("assay.cli.resume", "continue a run that was stopped"),
     "runs": ("assay.cli.runs", "list, show and remove runs"),
     "list": ("assay.cli.list", "list what the canon holds"),
-    "show": ("assay.cli.show", "print one card: idea, paper, lineage, sizes"),
+    "show": ("assay.cli.show", "print one card: idea, paper, lineage, sizes, layers"),
+    "diff": ("assay.cli.diff", "show what differs between two networks, and what it costs"),
 }
 
 

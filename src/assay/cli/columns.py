@@ -3,9 +3,10 @@
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from unicodedata import east_asian_width
 
+_LEAST = 8  # places of a column, however narrow the terminal
 _WORDS = re.compile(r"\s+|[\u2e80-\uffef][，。；：、！？）”]*|[^\s\u2e80-\uffef]+")
 
 
@@ -15,6 +16,44 @@ def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         cells = (cell + " " * (wide - _width(cell)) for cell, wide in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+
+
+def print_table(rows: Sequence[tuple[str, ...] | str], *, right: Set[int], shortened: int) -> None:
+    """Print rows under each other, and on a terminal no wider than it is.
+
+    Args:
+        rows: Of equally many cells, the first the heading; a text stands across all columns.
+        right: Columns that end under each other, as numbers do.
+        shortened: The column whose longest cells are cut to fit.
+    """
+    cells = [row for row in rows if not isinstance(row, str)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    over = sum(widths) + 2 * (len(widths) - 1) - _room()
+    widths[shortened] = max(widths[shortened] - max(over, 0), _LEAST)
+    for row in rows:
+        print(_fitted(row, _room()) if isinstance(row, str) else _line(row, widths, right))
+
+
+def _line(row: tuple[str, ...], widths: Sequence[int], right: Set[int]) -> str:
+    cells = (
+        _padded(_fitted(cell, wide), wide, right=number in right)
+        for number, (cell, wide) in enumerate(zip(row, widths, strict=True))
+    )
+    return "  ".join(cells).rstrip()
+
+
+def _padded(cell: str, wide: int, *, right: bool) -> str:
+    space = " " * (wide - _width(cell))
+    return space + cell if right else cell + space
+
+
+def _fitted(cell: str, wide: int) -> str:
+    """Return a cell cut to its column."""
+    if _width(cell) <= wide:
+        return cell
+    while _width(cell) >= wide:
+        cell = cell[:-1]
+    return f"{cell.rstrip()}…"
 
 
 def print_labelled(rows: Sequence[tuple[str, str]]) -> None:

@@ -6,20 +6,27 @@ import argparse
 import json
 from dataclasses import asdict
 
-from assay.canon.card import Card, Lang, Shape, Variant
+from assay.canon.card import KINDS, AnyCard, Architecture, Lang, Part, Shape, Variant
 from assay.canon.catalog import Catalog, catalog
+from assay.canon.idea import IDEAS
+from assay.cli import layers
 from assay.cli.columns import print_columns, print_labelled
 
-SUMMARY = "print one card: idea, paper, lineage, sizes"
+SUMMARY = "print one card: idea, paper, lineage, sizes; of a variant also its layers"
 _LABELS = {
     "idea": "要点",
     "choose": "适用",
     "avoid": "不适用",
     "paper": "论文",
+    "kind": "类别",
+    "formula": "公式",
+    "shape": "形状",
+    "code": "代码",
     "family": "家族",
     "tasks": "任务",
     "reads": "输入",
     "small": "小图像",
+    "removable": "可去掉",
     "builds on": "前身",
     "led to": "后继",
     "departures": "与论文不同",
@@ -34,44 +41,57 @@ _LABELS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("name", metavar="NAME", help="a card's id or a variant, such as resnet18")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="a card's id, or a variant such as resnet18; resnet18-without-shortcut, timm:NAME and "
+        "the like have layers only",
+    )
+    layers.add_arguments(parser)
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text")
     parser.add_argument("--json", action="store_true", help="for programs: the same facts as JSON")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the card, and of its variants the one named or all."""
+    """Print the card, and of its variants all, or the one named with its layers."""
+    if not layers.has_card(args.name):
+        layers.run(args)
+        return
     card, named = catalog().find(args.name)
-    variants = [v for v in card.variants if named in (None, v)]
     if args.json:
-        print(json.dumps(_facts(card, variants, catalog()), indent=2, ensure_ascii=False))
+        facts = {**_facts(card, named, catalog()), **layers.facts(args, named)}
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     print(f"{card.prose(args.lang).name}  ({card.id})\n")
     print_labelled(_lines(card, args.lang, catalog()))
-    print()
-    print_columns(_table(card, variants, args.lang))
+    if isinstance(card, Architecture):
+        print()
+        print_columns(_table(card, _shown(card, named), args.lang))
+    layers.print_asked(args, named)
 
 
-def _facts(card: Card, variants: list[Variant], of: Catalog) -> dict[str, object]:
+def _shown(card: Architecture, named: Variant | None) -> list[Variant]:
+    return [variant for variant in card.variants if named in (None, variant)]
+
+
+def _facts(card: AnyCard, named: Variant | None, of: Catalog) -> dict[str, object]:
     facts = asdict(card)
     facts["path"] = str(card.path)
-    facts["variants"] = [asdict(variant) for variant in variants]
+    if isinstance(card, Architecture):
+        facts["variants"] = [asdict(variant) for variant in _shown(card, named)]
     facts["parents"] = [parent.id for parent in of.parents(card.id)]
     facts["children"] = [child.id for child in of.children(card.id)]
     return facts
 
 
-def _lines(card: Card, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
+def _lines(card: AnyCard, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
     prose, paper = card.prose(lang), card.paper
     facts = {
         "idea": prose.idea,
         "choose": prose.choose,
         "avoid": prose.avoid,
         "paper": f"{paper.title} ({paper.authors}, {paper.year}) {paper.url}",
-        "family": card.family,
-        "tasks": ", ".join(card.tasks),
-        "reads": f"{card.input.kind}, ≥ {_shape(card.input.least)}",
-        "small": _small(card, lang),
+        **(_of_part(card, lang) if isinstance(card, Part) else _of_architecture(card, lang)),
         "builds on": _names(of.parents(card.id), lang),
         "led to": _names(of.children(card.id), lang),
         "departures": "; ".join(card.departures) or _word("none", lang),
@@ -79,7 +99,26 @@ def _lines(card: Card, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
     return [(_word(label, lang), text) for label, text in facts.items() if text]
 
 
-def _table(card: Card, variants: list[Variant], lang: Lang) -> list[tuple[str, ...]]:
+def _of_architecture(card: Architecture, lang: Lang) -> dict[str, str]:
+    return {
+        "family": card.family,
+        "tasks": ", ".join(card.tasks),
+        "reads": f"{card.input.kind}, ≥ {_shape(card.input.least)}",
+        "small": _small(card, lang),
+        "removable": ", ".join(f"{idea} ({IDEAS[idea].name(lang)})" for idea in card.removable),
+    }
+
+
+def _of_part(card: Part, lang: Lang) -> dict[str, str]:
+    return {
+        "kind": KINDS[card.kind] if lang == "zh" else card.kind,
+        "formula": card.formula,
+        "shape": card.shape,
+        "code": card.code.replace(":", "."),
+    }
+
+
+def _table(card: Architecture, variants: list[Variant], lang: Lang) -> list[tuple[str, ...]]:
     words = ("variant", "parameters", "MACs", "native", "reference")
     rows = [
         (v.name, f"{v.parameters:,}", f"{v.macs:,}", _shape(card.native(v)), v.reference)
@@ -88,13 +127,13 @@ def _table(card: Card, variants: list[Variant], lang: Lang) -> list[tuple[str, .
     return [tuple(_word(word, lang) for word in words), *rows]
 
 
-def _small(card: Card, lang: Lang) -> str:
+def _small(card: Architecture, lang: Lang) -> str:
     if card.small is None:
         return ""
     return f"≤ {card.small.upto} px: {card.small.zh if lang == 'zh' else card.small.en}"
 
 
-def _names(cards: list[Card], lang: Lang) -> str:
+def _names(cards: list[AnyCard], lang: Lang) -> str:
     return ", ".join(f"{c.prose(lang).name} ({c.id})" for c in cards) or _word("none", lang)
 
 
