@@ -101,6 +101,11 @@ def machine() -> str:
     )
 
 
+def load(name: str) -> dict:
+    """Return a benchmark's figures as they were saved last."""
+    return json.loads((Path(__file__).parent / "results" / f"{name}.json").read_text())
+
+
 def save(name: str, facts: dict) -> None:
     """Write a benchmark's figures beside it, for README.md."""
     folder = Path(__file__).parent / "results"

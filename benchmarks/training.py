@@ -24,7 +24,7 @@ from assay.engine.ways import apply_plan
 from assay.learners.supervised import Supervised
 from assay.models.foreign import build_any
 from benchmarks import user_loop
-from benchmarks.common import apart, interleave, machine, ratio, save, serve
+from benchmarks.common import apart, interleave, load, machine, ratio, save, serve
 
 GOALS = {
     "lenet5": 2.3, "resnet18": 1.95, "mobilenet_v2": 2.2, "vit_tiny": 1.85, "lstm": 1.6,
@@ -105,12 +105,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("names", nargs="*", default=list(GOALS))
+    parser.add_argument("names", nargs="*", help="the others keep their rows; default: all")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(machine())
-    table = {name: compare(name, args.rounds, args.seconds) for name in args.names}
-    save("training", {"machine": machine(), "table": table})
+    kept = load("training")["table"] if args.names else {}
+    names = args.names or list(GOALS)
+    table = {name: compare(name, args.rounds, args.seconds) for name in names}
+    save("training", {"machine": machine(), "table": kept | table})
 
 
 if __name__ == "__main__":
