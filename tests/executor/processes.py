@@ -13,7 +13,7 @@ def alive(pid: int) -> bool:
     """Return whether a process still runs; one that only waits to be reaped does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone, or while it was read
         return False
     return state != "Z"
 
