@@ -101,6 +101,33 @@ def test_it_answers_and_learns_as_the_reference_does(pair: Pair, record_property
     assert difference(norms[0].sum(), norms[1].sum()) < 1e-4
 
 
+def require_shapes(pair: Pair, side: int) -> None:
+    """Require the reference's tensors, in its order, and the count of parameters."""
+    with torch.device("meta"):
+        ours, theirs = pair.ours((3, side, side), 1000), pair.reference()
+    shapes = [[value.shape for value in model.state_dict().values()] for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert sum(p.numel() for p in ours.parameters()) == pair.parameters
+
+
+def require_agreement(pair: Pair, record_property: Callable[[str, object], None]) -> None:
+    """Require the reference's answers, and its loss and gradients in one step of training."""
+    ours, theirs = both(pair)
+    images, labels = torch.randn(4, 3, pair.side, pair.side), torch.tensor([3, 1, 4, 1])
+    with torch.inference_mode():
+        answers = [model.eval()(images) for model in (ours, theirs)]
+    spread = answers[1].std(dim=0).max() / answers[1].abs().max()
+    assert spread > 1e-2  # equal answers to all images would prove nothing
+    record_property("difference", difference(*answers))
+    assert difference(*answers) < 1e-4
+
+    losses, norms = zip(*(one_step(model, images, labels) for model in (ours, theirs)), strict=True)
+    record_property("gradients", difference(*norms))
+    assert difference(*losses) < 1e-4
+    assert difference(*norms) < 1e-3
+    assert difference(norms[0].sum(), norms[1].sum()) < 1e-4
+
+
 def one_step(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the loss in training, and the norm of each parameter's gradient."""
     torch.manual_seed(1)  # the same dropout on both sides
