@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from assay.engine.spec import Measurement
 from assay.errors import BadArgumentError
 from assay.models import foreign
 from assay.models.foreign import foreign_digest
+from assay.report import page
 from assay.report.ablation import removals
 from assay.report.codec import read_result
 from assay.ship.load import load
@@ -120,16 +122,43 @@ def only_result(store: Path) -> tuple[Path, StudyResult]:
     return path.parent, read_result(path)
 
 
-def test_the_command_compares_and_ends_with_what_the_removal_did(ablated: tuple[Path, str]):
+def test_the_command_compares_and_says_what_the_removal_did(ablated: tuple[Path, str]):
     store, printed = ablated
     folder, result = only_result(store)
     assert {c.name for c in result.candidates} == {"mlp", "mlp-without-relu"}
     assert len(result.verdicts) == 1
     (sentence,) = removals(result, "en")
-    assert printed.rstrip().splitlines()[-1] == sentence
+    assert printed.splitlines().count(sentence) == 1
     assert sentence.startswith("Without rectified units ")
     assert " Parameters unchanged, multiply-accumulates unchanged, latency " in sentence
     assert "mlp-without-relu" in (folder / "report.html").read_text()
+
+
+def test_a_study_that_is_resumed_or_compared_by_names_says_it_too(
+    ablated: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "60")
+    store = ["--store", str(ablated[0])]
+    _, result = only_result(ablated[0])
+    (sentence,) = removals(result, "en")
+    assert main(["resume", result.id, *store]) == 0
+    assert sentence in capsys.readouterr().out.splitlines()
+    short = ["--budget", "40steps", "--seeds", "2", "--evaluations", "2", "--no-autotune"]
+    names = ["compare", "digits", "--models", "mlp,mlp-without-relu", "--workers", "0"]
+    assert main([*names, *short, *store]) == 0
+    assert sentence in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_report_says_what_each_removal_did(ablated: tuple[Path, str], lang: str):
+    result = found(ablated[0], WORSE)
+    text = unescape(page.render(result, lang))
+    (sentence,) = removals(result, lang)
+    assert f"<li><bdi>{sentence}</bdi></li>" in text
+    heading = {"en": "What removing an idea did", "zh": "去掉某个设计的影响"}[lang]
+    assert f"<h2>{heading}</h2>" in text
+    whole_alone = replace(result, candidates=result.candidates[:1], verdicts=())
+    assert heading not in page.render(whole_alone, lang)
 
 
 def test_a_network_without_an_idea_can_be_loaded_and_predicts(ablated: tuple[Path, str]):
@@ -200,7 +229,7 @@ def found(store: Path, verdict: PairVerdict, **changes: object) -> StudyResult:
 
 WORSE = PairVerdict(
     a="mlp", b="mlp-without-relu", difference=0.02, low=0.01, high=0.03, p=0.01, p_holm=0.02,
-    verdict="better",
+    verdict="better", better=0.995, loss=0.001,
 )  # fmt: skip
 
 
@@ -223,7 +252,7 @@ def test_an_error_that_grows_is_told_as_worse(ablated: tuple[Path, str]):
     result = found(ablated[0], WORSE, metric="rmse", higher_is_better=False)
     (sentence,) = removals(result)
     assert sentence.startswith(
-        "Without rectified units it is worse: RMSE +0.02 (95% interval +0.01 to +0.03, "
+        "Without rectified units it is worse: RMSE +0.020 (95% interval +0.010 to +0.030, "
     )
 
 

@@ -188,6 +188,22 @@ def test_without_batch_norm_every_convolution_has_a_bias():
     assert not [m for m in left.modules() if isinstance(m, nn.BatchNorm2d)]
 
 
+@pytest.mark.parametrize(
+    ("name", "heads"), [("googlenet_auxiliary", 2), ("inception_v3_auxiliary", 1)]
+)
+def test_without_auxiliary_heads_a_network_answers_as_before_and_has_one_classifier(
+    name: str, heads: int
+):
+    whole, left = pair(name, "auxiliary_heads")
+    x = torch.randn(2, 1, 8, 8)
+    with torch.inference_mode():
+        scores, kept = whole.eval().forward_all(x), left.eval().forward_all(x)
+    assert (len(scores), len(kept)) == (heads + 1, 1)
+    assert torch.equal(scores[-1], kept[0])
+    sides = sum(p.numel() for n, p in whole.named_parameters() if "auxiliary." in n)
+    assert count(whole) - count(left) == sides > 0
+
+
 def test_a_full_convolution_in_place_of_a_depthwise_one_starts_as_strong():
     torch.manual_seed(0)
     old = nn.Conv2d(64, 64, 3, 2, 1, groups=64)
@@ -263,6 +279,12 @@ def test_a_dense_layer_computes_what_it_would_have_copied():
             (1, 8, 8),
             "Only what a network has can be removed. vgg11 built for inputs=(1, 8, 8) has no "
             "batch_norm; choose another idea, another variant or larger examples.",
+        ),
+        (
+            "googlenet-without-auxiliary_heads",
+            None,
+            "Only what a network has can be removed. googlenet built for inputs=(3, 224, 224) has "
+            "no auxiliary_heads; choose another idea, another variant or larger examples.",
         ),
         (
             "resnet-without-shortcuts",

@@ -9,15 +9,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from assay.canon.catalog import catalog
+from assay.canon.idea import ablated
+from assay.models.build import build
 from assay.models.vision.convmixer import convmixer_768_32
-from assay.models.vision.convnext import convnext_base, convnext_small, convnext_tiny
+from assay.models.vision.convnext import convnext_tiny
 from assay.models.vision.darknet_19 import darknet19
 from assay.models.vision.darknet_53 import darknet53
 from assay.models.vision.deit import deit_tiny_distilled
 from assay.models.vision.mixer import mixer_b16
 from assay.models.vision.repvgg import RepVGG, repvgg_a0
-from assay.models.vision.swin import swin_b, swin_s, swin_t
-from assay.models.vision.vit import vit_base, vit_base_32, vit_large, vit_small
+from assay.models.vision.swin import swin_t
+from assay.models.vision.vit import vit_small
 
 OUTPUTS = 1000
 DARKNET_SLOPE = 0.1  # of the leaky activation in darknet's own files; timm's is torch's 0.01
@@ -28,8 +31,7 @@ class Pair:
     ours: Callable[..., nn.Module]
     library: str
     name: str
-    parameters: int
-    side: int = 64  # of the images compared; 0 where the counts and the shapes must do
+    side: int = 64  # of the images compared
 
     def reference(self, side: int = 224) -> nn.Module:
         library = pytest.importorskip(self.library)
@@ -40,26 +42,16 @@ class Pair:
 
 
 PAIRS = [
-    Pair(vit_small, "timm", "vit_small_patch16_224", 22_050_664),
-    Pair(vit_base, "timm", "vit_base_patch16_224", 86_567_656, side=0),
-    Pair(vit_base_32, "timm", "vit_base_patch32_224", 88_224_232, side=0),
-    Pair(vit_large, "timm", "vit_large_patch16_224", 304_326_632, side=0),
-    Pair(mixer_b16, "timm", "mixer_b16_224", 59_880_472),
-    Pair(convnext_tiny, "torchvision", "convnext_tiny", 28_589_128),
-    Pair(convnext_small, "torchvision", "convnext_small", 50_223_688, side=0),
-    Pair(convnext_base, "torchvision", "convnext_base", 88_591_464, side=0),
-    Pair(convmixer_768_32, "timm", "convmixer_768_32", 21_110_248, side=28),
-    Pair(swin_t, "torchvision", "swin_t", 28_288_354, side=72),  # pads and shifts at 72 pixels
-    Pair(swin_s, "torchvision", "swin_s", 49_606_258, side=0),
-    Pair(swin_b, "torchvision", "swin_b", 87_768_224, side=0),
-    Pair(deit_tiny_distilled, "timm", "deit_tiny_distilled_patch16_224", 5_910_800),
-    Pair(repvgg_a0, "timm", "repvgg_a0", 9_108_968),
-    Pair(darknet53, "timm", "darknet53", 41_609_928),
+    Pair(vit_small, "timm", "vit_small_patch16_224"),
+    Pair(mixer_b16, "timm", "mixer_b16_224"),
+    Pair(convnext_tiny, "torchvision", "convnext_tiny"),
+    Pair(convmixer_768_32, "timm", "convmixer_768_32", side=28),
+    Pair(swin_t, "torchvision", "swin_t", side=72),  # pads and shifts at 72 pixels
+    Pair(deit_tiny_distilled, "timm", "deit_tiny_distilled_patch16_224"),
+    Pair(repvgg_a0, "timm", "repvgg_a0"),
+    Pair(darknet53, "timm", "darknet53"),
 ]
 pairs = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-pairs_that_run = pytest.mark.parametrize(
-    "pair", [pair for pair in PAIRS if pair.side], ids=lambda pair: pair.name
-)
 
 
 def weights_of(theirs: nn.Module) -> dict[str, Tensor]:
@@ -96,16 +88,6 @@ def unsettled(theirs: nn.Module, side: int) -> nn.Module:
 
 
 @pairs
-def test_it_has_as_many_parameters_as_the_reference_and_its_shapes(pair: Pair):
-    with torch.device("meta"):
-        ours, theirs = pair.ours((3, 224, 224), OUTPUTS), pair.reference()
-    counts = [sum(p.numel() for p in model.parameters()) for model in (ours, theirs)]
-    assert counts == [pair.parameters] * 2
-    shapes = [[v.shape for v in own.values()] for own in (ours.state_dict(), weights_of(theirs))]
-    assert shapes[0] == shapes[1]
-
-
-@pairs_that_run
 def test_it_answers_and_learns_as_the_reference_does(pair: Pair, record_property):
     torch.manual_seed(0)
     theirs = unsettled(pair.reference(pair.side), pair.side)
@@ -132,20 +114,22 @@ def one_step(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, 
     return loss.detach(), torch.stack([p.grad.norm() for p in model.parameters()])
 
 
-def taught() -> tuple[RepVGG, Tensor]:
+def taught(name: str) -> tuple[RepVGG, Tensor]:
     """Return a RepVGG whose normalisations have seen images, and some more images."""
     torch.manual_seed(0)
-    model = unsettled(repvgg_a0((3, 64, 64), 10), side=64)
+    model = unsettled(build(name, inputs=(3, 64, 64), outputs=10), side=64)
     assert isinstance(model, RepVGG)
     return model.eval(), torch.randn(4, 3, 64, 64)
 
 
-def test_a_folded_repvgg_answers_as_the_one_that_learned():
-    model, images = taught()
+@pytest.mark.parametrize("left_out", ["", *catalog().entry("repvgg")[0].removable])
+def test_a_folded_repvgg_answers_as_the_one_that_learned(left_out: str):
+    model, images = taught(ablated("repvgg_a0", left_out) if left_out else "repvgg_a0")
     with torch.inference_mode():
         before, after = model(images), model.folded()(images)
     assert before.std(dim=0).max() > 1e-3
     assert difference(after, before) < 1e-4
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in model.folded().modules())
 
 
 def test_a_folded_repvgg_is_one_convolution_a_block_and_as_large_as_the_paper_says():

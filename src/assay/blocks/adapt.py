@@ -1,7 +1,11 @@
 """What stands before a network so that it can read the user's shapes."""
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional
+
+from assay.blocks.auxiliary import Auxiliary
 
 
 class Upsample(nn.Module):
@@ -38,6 +42,16 @@ class Adapted(nn.Sequential):
 
     def __init__(self, before: nn.Module, network: nn.Module) -> None:
         super().__init__(before, network)
+
+    @property
+    def auxiliary_weight(self) -> float:
+        """That of the network's auxiliary classifiers; 0 where it knows none."""
+        return getattr(self[1], "auxiliary_weight", 0.0)
+
+    def forward_all(self, x: Tensor) -> list[Tensor]:
+        """Return the scores of the network's auxiliary classifiers, then those of its head."""
+        before, network = self
+        return cast(Auxiliary, network).forward_all(before(x))
 
     def initialize(self, images: Tensor) -> None:
         """Let a network that looks at training images before it learns see them adapted."""

@@ -51,6 +51,12 @@ IDEAS: Mapping[str, Idea] = {
         instead_en="a row and a column that follow each other are one square filter",
         instead_zh="相继的一行一列换成一个方形滤波器",
     ),
+    "auxiliary_heads": Idea(
+        en="the auxiliary classifiers",
+        zh="辅助分类器",
+        instead_en="the network learns from the loss of its last classifier alone",
+        instead_zh="网络只凭最后一个分类器的损失学习",
+    ),
     "batch_norm": Idea(
         en="batch normalisation",
         zh="批归一化",

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from assay.canon.catalog import catalog
 from assay.canon.idea import EACH, ablated, check_removable
 from assay.cli.compare import add_options, request_of, show
-
-if TYPE_CHECKING:
-    from assay.compare.study import Study
 
 SUMMARY = "run a network against itself with one idea removed"
 
@@ -38,10 +34,7 @@ def run(args: argparse.Namespace) -> int | None:
 
     models = _models(args.name, args.without or [EACH])
     study = Study.of(replace(request_of(args), models=models))
-    code = show(study, as_json=args.json)
-    if not args.json:
-        _print_removals(study)
-    return code
+    return show(study, as_json=args.json)
 
 
 def _models(name: str, ideas: list[str]) -> tuple[str, ...]:
@@ -51,13 +44,3 @@ def _models(name: str, ideas: list[str]) -> tuple[str, ...]:
         if idea != EACH or not card.removable:
             check_removable(card, variant.name, idea)
     return (variant.name, *(ablated(variant.name, idea) for idea in dict.fromkeys(ideas)))
-
-
-def _print_removals(study: Study) -> None:
-    from assay.compare.study import RESULTS
-    from assay.report.ablation import removals
-    from assay.report.codec import read_result
-
-    print()
-    for sentence in removals(read_result(study.folder / RESULTS), study.request.lang):
-        print(sentence)

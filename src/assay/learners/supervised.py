@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.auxiliary import Auxiliary
 from assay.engine.spec import Plan, Recipe
 from assay.learners.fine_tuning import FineTuning
 from assay.learners.optimization import Optimization
+
+Answer = TypeVar("Answer")
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 
 
 class Supervised:
     """Trains one model on (x, y) batches by the recipe, computed as the plan says.
+
+    A model that is `Auxiliary` learns from the losses of its auxiliary classifiers too, by the
+    weight that it names; evaluations and predictions leave them out.
 
     Args:
         model: Built, initialised and prepared by the plan already; returns logits (B, K), or
@@ -44,7 +51,11 @@ class Supervised:
         self.model = model
         self._fine_tuning = fine_tuning
         self._train()
-        self._training = _compiled(model) if plan.compile else model
+        self._auxiliary: float = getattr(model, "auxiliary_weight", 0.0)
+        scores: Callable[[Tensor], Tensor | list[Tensor]] = (
+            cast(Auxiliary, model).forward_all if self._auxiliary else model
+        )
+        self._training = _compiled(scores) if plan.compile else scores
         self.target = target
         slow = fine_tuning.body if fine_tuning else frozenset[str]()
         self.optimization = Optimization(model, recipe=recipe, steps=steps, slow=slow)
@@ -56,8 +67,7 @@ class Supervised:
         """Learn from one batch and return its loss, detached."""
         if self._fine_tuning:
             self._fine_tuning.advance(self.optimization.taken)
-        logits = self._forward(x, self._training)
-        loss = self._loss(logits, y, smoothing=self._smoothing)
+        loss = self._training_loss(x, y)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimization.step()
         return loss.detach()
@@ -98,11 +108,20 @@ class Supervised:
         """Overwrite the model's state dict."""
         self.model.load_state_dict(dict(tensors), strict=True)
 
-    def _forward(self, x: Tensor, model: Callable[[Tensor], Tensor]) -> Tensor:
+    def _training_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        found = self._forward(x, self._training)
+        scores = [found] if isinstance(found, Tensor) else found
+        losses = (self._loss(s.float(), y, smoothing=self._smoothing) for s in scores)
+        *auxiliary, loss = losses
+        for other in auxiliary:
+            loss = loss + self._auxiliary * other
+        return loss
+
+    def _forward(self, x: Tensor, model: Callable[[Tensor], Answer]) -> Answer:
         if self._channels_last and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         with self._precision():
-            return model(x).float()
+            return model(x)
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
@@ -120,7 +139,7 @@ class Supervised:
         self.model.eval()
         try:
             with torch.inference_mode():
-                return torch.cat([self._forward(x, self.model) for x in batches])
+                return torch.cat([self._forward(x, self.model).float() for x in batches])
         finally:
             self._train()
 
@@ -128,12 +147,12 @@ class Supervised:
         (self._fine_tuning or self.model).train()
 
 
-def _compiled(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return the model's forward pass, compiled; it shares the model's weights."""
+def _compiled(scores: Callable[[Tensor], Answer]) -> Callable[[Tensor], Answer]:
+    """Return a model's forward pass, compiled; it shares the model's weights."""
     import torch._inductor.config as inductor
 
     inductor.compile_threads = 1  # a trial's own core
-    return torch.compile(model, dynamic=False)
+    return torch.compile(scores, dynamic=False)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

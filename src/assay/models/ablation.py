@@ -33,7 +33,9 @@ from assay.models.vision.convnext import ConvNeXtBlock
 from assay.models.vision.deit import DistilledTransformer
 from assay.models.vision.densenet import DenseLayer, norm_act_conv
 from assay.models.vision.ghostnet import Ghost
+from assay.models.vision.googlenet import GoogLeNet
 from assay.models.vision.inception_resnet_v2 import Scale
+from assay.models.vision.inception_v3 import InceptionV3
 from assay.models.vision.mixer import MixerBlock
 from assay.models.vision.repvgg import RepBlock
 from assay.models.vision.squeezenet import Fire
@@ -282,6 +284,14 @@ def full(module: nn.Module) -> nn.Module | None:
     return None
 
 
+def unaided(module: nn.Module) -> nn.Module | None:
+    """Leave a network its last classifier."""
+    if not isinstance(module, GoogLeNet | InceptionV3) or not module.auxiliary:
+        return None
+    module.auxiliary = nn.ModuleList()
+    return module
+
+
 def ungrouped(module: nn.Module) -> nn.Module | None:
     """Make a grouped convolution, but no depthwise one, read all channels."""
     if isinstance(module, nn.Conv2d) and 1 < module.groups < module.in_channels:
@@ -442,9 +452,8 @@ def unbranched(module: nn.Module) -> nn.Module | None:
     """Leave a RepVGG block its 3x3 convolution and its identity."""
     if not isinstance(module, RepBlock):
         return None
-    if module.identity is None:
-        return nn.Sequential(module.dense, module.act)
-    return Residual(module.dense, shortcut=module.identity, act=module.act)
+    module.point = None
+    return module
 
 
 def undense(module: nn.Module) -> nn.Module | None:
@@ -563,6 +572,7 @@ def replacing(kind: type[nn.Module], make: Callable[[], nn.Module]) -> Change:
 
 _CHANGES: Mapping[str, Change] = {
     "asymmetric": squared,
+    "auxiliary_heads": unaided,
     "bottleneck": unsqueezed,
     "branch_1x1": unbranched,
     "channel_shuffle": replacing(ChannelShuffle, nn.Identity),

@@ -8,26 +8,26 @@ from typing import Literal
 from assay.canon.idea import IDEAS, parted, spaced
 from assay.compare.result import CandidateResult, PairVerdict, StudyResult
 from assay.engine.spec import Measurement
-from assay.report import figures
+from assay.report import charts, figures
 from assay.report.codec import clean
-from assay.report.text import LANGUAGES, Words
+from assay.report.text import LANGUAGES
 
 _TEXT = {
     "worse": (
-        "Without {idea} it is worse: {metric} {difference} (95% interval {low} to {high}, "
-        "p {p} after Holm).",
-        "去掉{idea}后变差：{metric}{difference}（95% 区间 {low}至{high}，Holm 校正后 p {p}）。",
+        "Without {idea} it is worse: {metric} {difference} ({level} interval {low} to {high}, "
+        "p {p}{corrected}).",
+        "去掉{idea}后变差：{metric}{difference}（{level} 区间 {low}至{high}，{corrected} p {p}）。",
     ),
     "better": (
-        "Without {idea} it is better: {metric} {difference} (95% interval {low} to {high}, "
-        "p {p} after Holm).",
-        "去掉{idea}后变好：{metric}{difference}（95% 区间 {low}至{high}，Holm 校正后 p {p}）。",
+        "Without {idea} it is better: {metric} {difference} ({level} interval {low} to {high}, "
+        "p {p}{corrected}).",
+        "去掉{idea}后变好：{metric}{difference}（{level} 区间 {low}至{high}，{corrected} p {p}）。",
     ),
     "not distinguishable": (
         "Without {idea} these data cannot tell a difference: {metric} {difference} "
-        "(95% interval {low} to {high}, p {p} after Holm).",
-        "去掉{idea}后，这些数据看不出差异：{metric}{difference}（95% 区间 {low}至{high}，"
-        "Holm 校正后 p {p}）。",
+        "({level} interval {low} to {high}, p {p}{corrected}).",
+        "去掉{idea}后，这些数据看不出差异：{metric}{difference}（{level} 区间 {low}至{high}，"
+        "{corrected} p {p}）。",
     ),
     "unknown": (
         "Without {idea} nothing can be said: {name} has no finished trial.",
@@ -71,19 +71,19 @@ def _quality(
     verdict = _against(result, left.name, whole.name)
     if verdict is None:
         return _text("unknown", lang, idea=idea, name=whole.name)
-    words, shown = Words(lang), figures.scores_of(result)
+    words, shown = figures.words_of(result, lang), figures.scores_of(result)
     gains = (verdict.low, verdict.difference, verdict.high)
     low, middle, high = gains if result.higher_is_better else (-gain for gain in reversed(gains))
-    return _text(
-        verdict.verdict,
-        lang,
+    text = words.fill(
+        _TEXT[verdict.verdict],
         idea=idea,
-        metric=words.label(result.metric),
+        metric=figures.metric_label(result, lang),
         difference=shown.difference(middle, words),
         low=shown.difference(low, words),
         high=shown.difference(high, words),
         p=figures.probability(verdict.p_holm),
     )
+    return spaced(text) if lang == "zh" else text
 
 
 def _against(result: StudyResult, left: str, whole: str) -> PairVerdict | None:
@@ -102,6 +102,8 @@ def _against(result: StudyResult, left: str, whole: str) -> PairVerdict | None:
                 p=v.p,
                 p_holm=v.p_holm,
                 verdict=opposite.get(v.verdict, v.verdict),  # type: ignore[arg-type]
+                better=1 - v.better,
+                loss=charts.loss_of(v, left),
             )
     return None
 

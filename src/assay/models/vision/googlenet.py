@@ -81,12 +81,14 @@ class GoogLeNet(nn.Module):
         largest: Side of the largest kernel of a module.
         last_pool: Side of the pool before the last stage.
         dropout: Fraction of the last features dropped while training, in [0, 1).
-        auxiliary: Whether there are classifiers after the first and fourth module of stage 4;
-            `forward_all` returns their scores.
+        auxiliary: Whether there are classifiers after the first and fourth module of stage 4, from
+            whose scores, which `forward_all` returns, the network learns too.
 
     Shape:
         (B, in_channels, H, W) -> (B, outputs) logits
     """
+
+    auxiliary_weight = 0.3  # of each auxiliary classifier's loss, section 5
 
     def __init__(
         self,
@@ -161,6 +163,11 @@ class GoogLeNet(nn.Module):
 def googlenet(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> GoogLeNet:
     """Return the paper's network, without its auxiliary classifiers."""
     return GoogLeNet(in_channels=inputs[0], outputs=outputs, small=small)
+
+
+def googlenet_auxiliary(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> GoogLeNet:
+    """Return the paper's network, with the auxiliary classifiers that it learned with."""
+    return GoogLeNet(in_channels=inputs[0], outputs=outputs, small=small, auxiliary=True)
 
 
 def googlenet_tv(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> GoogLeNet:

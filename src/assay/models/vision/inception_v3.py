@@ -5,6 +5,7 @@ figures 5 to 7 and 10; widths from the authors' released network, as torchvision
 """
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from assay.blocks.convolution import MOMENTUM
 from assay.blocks.head import ImageHead
@@ -127,10 +128,20 @@ def inception_c(in_channels: int) -> Branches:
     )
 
 
+class Windows(nn.Module):
+    """Means of 5x5 windows, 3 apart; 5x5 means of a smaller map. (B, C, H, W) -> (B, C, H', W')."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the means, 5x5 of them or more."""
+        if min(x.shape[2:]) < 17:
+            return F.adaptive_avg_pool2d(x, 5)
+        return F.avg_pool2d(x, 5, 3)
+
+
 def auxiliary_head(in_channels: int, outputs: int) -> nn.Sequential:
-    """Return a classifier for maps of 17x17 or more. (B, C, H, W) -> (B, outputs)."""
+    """Return a classifier for the middle of the network. (B, C, H, W) -> (B, outputs)."""
     return nn.Sequential(
-        nn.AvgPool2d(5, 3),
+        Windows(),
         conv(in_channels, 128, 1),
         conv(128, 768, 5, padded=False),
         ImageHead(768, outputs),
@@ -143,12 +154,14 @@ class InceptionV3(nn.Module):
     Args:
         in_channels: Channels of the image, of 75x75 or more.
         outputs: Scores per image.
-        auxiliary: Whether there is a classifier after the last 17x17 map; `forward_all` returns
-            its scores, for images of 299x299 or more.
+        auxiliary: Whether there is a classifier after the last 17x17 map, from whose scores, which
+            `forward_all` returns, the network learns too.
 
     Shape:
         (B, in_channels, H, W) -> (B, outputs) logits
     """
+
+    auxiliary_weight = 0.4  # of the auxiliary classifier's loss, as in the authors' code
 
     def __init__(self, *, in_channels: int, outputs: int, auxiliary: bool = False) -> None:
         super().__init__()
@@ -182,3 +195,10 @@ class InceptionV3(nn.Module):
 def inception_v3(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> InceptionV3:
     """Return the network without its auxiliary classifier; `small` changes nothing."""
     return InceptionV3(in_channels=inputs[0], outputs=outputs)
+
+
+def inception_v3_auxiliary(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> InceptionV3:
+    """Return the network with the auxiliary classifier that it learned with."""
+    return InceptionV3(in_channels=inputs[0], outputs=outputs, auxiliary=True)

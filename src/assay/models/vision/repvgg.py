@@ -18,6 +18,8 @@ from assay.blocks.head import ImageHead
 class RepBlock(nn.Module):
     """relu(3x3 + 1x1 + identity), each with its own normalisation.
 
+    An ablation may take the last two branches away, or every normalisation.
+
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
@@ -32,12 +34,14 @@ class RepBlock(nn.Module):
         alike = in_channels == out_channels and stride == 1
         self.identity = nn.BatchNorm2d(out_channels, momentum=MOMENTUM) if alike else None
         self.dense = ConvNormAct(in_channels, out_channels, 3, stride, act=None)
-        self.point = ConvNormAct(in_channels, out_channels, 1, stride, act=None)
+        self.point: ConvNormAct | None = ConvNormAct(in_channels, out_channels, 1, stride, act=None)
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the branches."""
-        total = self.dense(x) + self.point(x)
+        total = self.dense(x)
+        if self.point is not None:
+            total = total + self.point(x)
         if self.identity is not None:
             total += self.identity(x)
         return self.act(total)
@@ -45,30 +49,36 @@ class RepBlock(nn.Module):
     @torch.no_grad()
     def folded(self) -> nn.Sequential:
         """Return one 3x3 convolution and an activation that answer as this block in eval mode."""
-        point = F.pad(self.point.conv.weight, (1, 1, 1, 1))  # a 3x3 with zeros around
-        branches = [
-            _absorbed(self.dense.conv.weight, self.dense.norm),
-            _absorbed(point, self.point.norm),
-        ]
-        if self.identity is not None:
-            width = self.identity.num_features
-            same = torch.eye(width, device=point.device, dtype=point.dtype)[:, :, None, None]
-            branches.append(_absorbed(F.pad(same, (1, 1, 1, 1)), self.identity))
         old = self.dense.conv
+        branches = [_absorbed(old.weight, old.bias, self.dense.norm)]
+        if self.point is not None:
+            point = self.point.conv
+            branches.append(_absorbed(_centred(point.weight), point.bias, self.point.norm))
+        if self.identity is not None:
+            same = torch.eye(old.out_channels, device=old.weight.device, dtype=old.weight.dtype)
+            branches.append(_absorbed(_centred(same[:, :, None, None]), None, self.identity))
         conv = nn.Conv2d(
             old.in_channels, old.out_channels, 3, cast(tuple[int, int], old.stride), 1
-        ).to(point)
+        ).to(old.weight)
         weights, biases = zip(*branches, strict=True)
         conv.weight.copy_(torch.stack(weights).sum(dim=0))
         cast(Tensor, conv.bias).copy_(torch.stack(biases).sum(dim=0))
         return nn.Sequential(conv, nn.ReLU(inplace=True))
 
 
-def _absorbed(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def _centred(weight: Tensor) -> Tensor:
+    """Return 1x1 filters as 3x3 ones with zeros around."""
+    return F.pad(weight, (1, 1, 1, 1))
+
+
+def _absorbed(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:
     """Return the weight and bias of a convolution that includes its normalisation (equation 3)."""
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    if not isinstance(norm, nn.BatchNorm2d):
+        return weight, bias
     mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     scale = norm.weight / (variance + norm.eps).sqrt()
-    return weight * scale[:, None, None, None], norm.bias - mean * scale
+    return weight * scale[:, None, None, None], norm.bias + (bias - mean) * scale
 
 
 class RepVGG(nn.Module):
