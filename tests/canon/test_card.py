@@ -34,7 +34,9 @@ def test_a_variant_may_have_its_own_native_shape(write_card: Write):
 
 
 def test_a_card_without_recipe_learns_by_the_defaults(write_card: Write):
-    card = read_card(write_card("s.toml", ('[recipe]\noptimizer = "sgd"\nlr = 0.1\n', "")))
+    recipe = '[recipe]\noptimizer = "sgd"\nlr = 0.1\n'
+    search = "[search]\nlr = { default = 0.1, low = 0.01, high = 1, log = true }\n"
+    card = read_card(write_card("s.toml", (recipe, ""), (search, "")))
     assert card.recipe == Recipe()
 
 

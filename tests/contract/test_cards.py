@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from assay.canon.card import KINDS, AnyCard, Architecture, Part, Shape, Variant
 from assay.canon.catalog import PACKAGE, catalog
+from assay.canon.search import value_of
 from assay.data.dataset import TASKS
 from assay.engine.spec import Recipe
 from assay.models.build import build
@@ -109,10 +110,9 @@ def test_a_cards_recipe_has_values_that_the_engine_knows(card: Architecture):
 
 @every_architecture
 def test_a_cards_default_setting_lies_in_its_search_range(card: Architecture):
-    recipe = asdict(card.recipe)
     for name, span in card.search.items():
         assert span.low <= span.default <= span.high, name
-        assert span.default == recipe[name], name
+        assert span.default == value_of(card.recipe, name), name
 
 
 @every_card

@@ -125,6 +125,19 @@ def test_batches_that_cannot_be_made_are_refused(images):
     )
 
 
+@pytest.mark.parametrize(
+    ("side", "share", "pixels"),
+    [(32, 0.125, 4), (28, 0.125, 4), (8, 0.125, 1), (8, 0.05, 0), (24, 0.5, 12), (4, 0.125, 1)],
+)
+def test_images_are_shifted_by_up_to_their_share_of_the_side(side, share, pixels):
+    one = torch.zeros(1, 1, side, side)
+    one[0, 0, side // 2, side // 2] = 1
+    batches = Batches(one, torch.zeros(1), 1, 0, augment="shift", reach=share)
+    places = [(batches(step)[0][0, 0] == 1).nonzero() - side // 2 for step in range(300)]
+    moved = torch.cat([place for place in places if len(place)]).abs().max().item()
+    assert moved == pixels
+
+
 def test_every_step_shifts_in_its_own_way():
     one = torch.randint(0, 256, (1, 1, 24, 24), generator=torch.Generator().manual_seed(0)).byte()
     batches = Batches(one, torch.zeros(1), 1, 0, augment="shift")

@@ -23,9 +23,8 @@ from assay.errors import (
     MissingExtraError,
     MissingPathError,
 )
-from assay.models import published, weight_files, weights
+from assay.models import convert, published, weight_files, weights
 from assay.models.build import build
-from assay.models.convert import tensors_of
 from assay.models.foreign import build_any
 from assay.models.preprocessing import Preprocessing
 
@@ -353,8 +352,8 @@ def test_a_file_that_is_no_weights_says_what_it_is(tmp_path: Path, content: byte
     file.write_bytes(content)
     assert refusal("lenet5", weights=file) == (
         DataError,
-        f"Weights are a safetensors or .pth file. {str(file)!r} {says}; download it again, or "
-        "name another file.",
+        "lenet5 (inputs=(1, 32, 32), outputs=10): Weights are a safetensors or .pth file. "
+        f"{str(file)!r} {says}; download it again, or name another file.",
     )
 
 
@@ -364,32 +363,32 @@ def test_a_safetensors_file_that_is_cut_short_is_refused(squeezed, tmp_path: Pat
     kind, text = refusal("squeezenet1_1", weights=file)
     assert kind is DataError
     assert text.startswith(
-        f"Weights are a whole safetensors file. {str(file)!r} is cut short or damaged ("
+        "squeezenet1_1 (inputs=(3, 224, 224), outputs=1000): Weights are a whole safetensors file. "
+        f"{str(file)!r} is cut short or damaged ("
     )
     assert text.endswith("); download it again.")
 
 
-@pytest.mark.parametrize(
-    ("held", "why"),
-    [
-        ({"a": Code()}, "it asks to run posix.system when opened, which is never done"),
-        (
-            {"a": torch.zeros(1).expand(4 * 10**8)},
-            "it needs more than the 1.0 GiB that a file of its size may take",
-        ),
-    ],
-    ids=["code", "bomb"],
-)
-def test_a_pth_file_that_asks_for_more_than_tensors_is_refused(tmp_path: Path, held, why: str):
+def test_a_pth_file_that_asks_for_more_than_its_size_explains_is_refused(tmp_path: Path):
     file = tmp_path / "net.pth"
-    torch.save(held, file)
+    torch.save({"a": torch.zeros(1).expand(4 * 10**8)}, file)
     before = set(weight_files.cache().glob("*"))
     assert refusal("lenet5", weights=file) == (
         DataError,
-        f"Weights are a file of tensors and nothing else. {str(file)!r} is refused: {why}; "
-        "get it again, or as safetensors.",
+        "lenet5 (inputs=(1, 32, 32), outputs=10): Weights are a file of tensors and nothing else. "
+        f"{str(file)!r} is refused: it needs more than the 1.0 GiB that a file of its size may "
+        "take; get it again, or as safetensors.",
     )
     assert set(weight_files.cache().glob("*")) - before == set()
+
+
+def test_a_pth_file_that_asks_to_run_code_is_refused(tmp_path: Path, monkeypatch, capsys):
+    torch.save({"a": Code()}, tmp_path / "net.pth")
+    monkeypatch.setattr(convert, "_limit", lambda *_: None)  # of this process: it goes on
+    convert.main(str(tmp_path / "net.pth"), str(tmp_path / "net.safetensors"))
+    why = "it asks to run posix.system when opened, which is never done"
+    assert json.loads(capsys.readouterr().out) == {"refused": why}
+    assert not (tmp_path / "net.safetensors").exists()
 
 
 def test_a_pth_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -416,7 +415,7 @@ def test_a_conversion_that_is_stopped_leaves_nothing(tmp_path: Path, monkeypatch
 def test_weights_are_found_where_training_scripts_put_them(key: str | None):
     tied = torch.arange(6.0)
     inner = {"a": tied[:4], "b": tied[2:]}
-    found = tensors_of(inner if key is None else {"epoch": 3, key: inner, "best": 0.5})
+    found = convert.tensors_of(inner if key is None else {"epoch": 3, key: inner, "best": 0.5})
     assert {name: value.tolist() for name, value in found.items()} == {
         "a": [0, 1, 2, 3],
         "b": [2, 3, 4, 5],
@@ -427,7 +426,7 @@ def test_weights_are_found_where_training_scripts_put_them(key: str | None):
 @pytest.mark.parametrize("held", [[torch.ones(1)], {"epoch": 3}, 7])
 def test_a_pth_file_without_weights_says_so(held: object):
     with pytest.raises(ValueError, match=f"^it holds a {type(held).__name__} without tensors$"):
-        tensors_of(held)
+        convert.tensors_of(held)
 
 
 def test_a_file_that_is_not_there_is_named():

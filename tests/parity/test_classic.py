@@ -2,45 +2,28 @@
 
 import pytest
 import torch
-from test_networks import Pair, require_agreement, require_shapes
+from test_networks import Pair, require_agreement
 from torch import nn
 from torch.nn import functional as F
 
 from assay.models.vision.alexnet import alexnet, alexnet_2012, response_norm
 from assay.models.vision.network_in_network import nin
-from assay.models.vision.resnet import resnet50, resnet101, resnet152
+from assay.models.vision.resnet import resnet50
 from assay.models.vision.resnext import resnext50_32x4d
 from assay.models.vision.se_resnet import se_resnet50
 from assay.models.vision.squeezenet import squeezenet1_0, squeezenet1_1
-from assay.models.vision.vgg import vgg11, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
-from assay.models.vision.wide_resnet import wide_resnet50_2
+from assay.models.vision.vgg import vgg11
 from assay.models.vision.zfnet import zfnet
 
 RUN = [
-    Pair(alexnet, "torchvision", "alexnet", 61_100_840),
-    Pair(vgg11, "torchvision", "vgg11", 132_863_336, side=32),
-    Pair(resnet50, "torchvision", "resnet50", 25_557_032),
-    Pair(resnext50_32x4d, "torchvision", "resnext50_32x4d", 25_028_904),
-    Pair(se_resnet50, "timm", "seresnet50", 28_088_024),
-    Pair(squeezenet1_0, "torchvision", "squeezenet1_0", 1_248_424, side=72),
-    Pair(squeezenet1_1, "torchvision", "squeezenet1_1", 1_235_496, side=72),
+    Pair(alexnet, "torchvision", "alexnet"),
+    Pair(vgg11, "torchvision", "vgg11", side=32),
+    Pair(resnet50, "torchvision", "resnet50"),
+    Pair(resnext50_32x4d, "torchvision", "resnext50_32x4d"),
+    Pair(se_resnet50, "timm", "seresnet50"),
+    Pair(squeezenet1_0, "torchvision", "squeezenet1_0", side=72),
+    Pair(squeezenet1_1, "torchvision", "squeezenet1_1", side=72),
 ]
-COUNTED = [  # the same code as one above; too large to run in every test session
-    Pair(vgg13, "torchvision", "vgg13", 133_047_848),
-    Pair(vgg16, "torchvision", "vgg16", 138_357_544),
-    Pair(vgg19, "torchvision", "vgg19", 143_667_240),
-    Pair(vgg13_bn, "torchvision", "vgg13_bn", 133_053_736),
-    Pair(vgg16_bn, "torchvision", "vgg16_bn", 138_365_992),
-    Pair(vgg19_bn, "torchvision", "vgg19_bn", 143_678_248),
-    Pair(wide_resnet50_2, "torchvision", "wide_resnet50_2", 68_883_240),
-    Pair(resnet101, "torchvision", "resnet101", 44_549_160),
-    Pair(resnet152, "torchvision", "resnet152", 60_192_808),
-]
-
-
-@pytest.mark.parametrize("pair", RUN + COUNTED, ids=lambda pair: pair.name)
-def test_it_has_the_references_parameters_shape_by_shape(pair: Pair):
-    require_shapes(pair, 224)
 
 
 @pytest.mark.parametrize("pair", RUN, ids=lambda pair: pair.name)

@@ -5,7 +5,7 @@ Inception v2 is in neither library: its counts and sizes are those of the paper'
 
 import pytest
 import torch
-from test_networks import Pair, difference, require_agreement, require_shapes
+from test_networks import Pair, difference, require_agreement
 from torch import nn
 
 import assay
@@ -36,17 +36,12 @@ class InceptionPair(Pair):
 
 
 PAIRS = [
-    InceptionPair(inception_v3, "torchvision", "inception_v3", 23_834_568, side=107),
-    InceptionPair(inception_v4, "timm", "inception_v4", 42_679_816, side=107),
-    InceptionPair(inception_resnet_v2, "timm", "inception_resnet_v2", 55_843_464, side=107),
-    InceptionPair(xception, "timm", "legacy_xception", 22_855_952),
+    InceptionPair(inception_v3, "torchvision", "inception_v3", side=107),
+    InceptionPair(inception_v4, "timm", "inception_v4", side=107),
+    InceptionPair(inception_resnet_v2, "timm", "inception_resnet_v2", side=107),
+    InceptionPair(xception, "timm", "legacy_xception"),
 ]
 pairs = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.ours.__name__)
-
-
-@pairs
-def test_it_has_the_references_parameters_shape_by_shape(pair: Pair):
-    require_shapes(pair, 299)
 
 
 @pairs

@@ -24,8 +24,6 @@ class Pair:
     ours: Callable[..., nn.Module]
     library: str
     name: str
-    parameters: int
-    runs: bool = True  # a large variant is only counted
 
     def reference(self) -> nn.Module:
         library = pytest.importorskip(self.library)
@@ -36,20 +34,15 @@ class Pair:
 
 
 PAIRS = [
-    Pair(densenet.densenet121, "torchvision", "densenet121", 7_978_856),
-    Pair(densenet.densenet161, "torchvision", "densenet161", 28_681_000, runs=False),
-    Pair(densenet.densenet169, "torchvision", "densenet169", 14_149_480, runs=False),
-    Pair(densenet.densenet201, "torchvision", "densenet201", 20_013_928, runs=False),
-    Pair(mobilenet_v1.mobilenet_v1, "timm", "mobilenetv1_100", 4_231_976),
-    Pair(shufflenet_v2.shufflenet_v2_x0_5, "torchvision", "shufflenet_v2_x0_5", 1_366_792),
-    Pair(shufflenet_v2.shufflenet_v2_x1_0, "torchvision", "shufflenet_v2_x1_0", 2_278_604),
-    Pair(mobilenet_v3.mobilenet_v3_small, "torchvision", "mobilenet_v3_small", 2_542_856),
-    Pair(mobilenet_v3.mobilenet_v3_large, "torchvision", "mobilenet_v3_large", 5_483_032),
-    Pair(googlenet.googlenet_tv, "torchvision", "googlenet", 6_624_904),
-    Pair(ghostnet.ghostnet_050, "timm", "ghostnet_050", 2_587_292, runs=False),
-    Pair(ghostnet.ghostnet_100, "timm", "ghostnet_100", 5_182_508),
-    Pair(ghostnet.ghostnet_130, "timm", "ghostnet_130", 7_358_820, runs=False),
-    Pair(efficientnet.efficientnet_b0, "torchvision", "efficientnet_b0", 5_288_548),
+    Pair(densenet.densenet121, "torchvision", "densenet121"),
+    Pair(mobilenet_v1.mobilenet_v1, "timm", "mobilenetv1_100"),
+    Pair(shufflenet_v2.shufflenet_v2_x0_5, "torchvision", "shufflenet_v2_x0_5"),
+    Pair(shufflenet_v2.shufflenet_v2_x1_0, "torchvision", "shufflenet_v2_x1_0"),
+    Pair(mobilenet_v3.mobilenet_v3_small, "torchvision", "mobilenet_v3_small"),
+    Pair(mobilenet_v3.mobilenet_v3_large, "torchvision", "mobilenet_v3_large"),
+    Pair(googlenet.googlenet_tv, "torchvision", "googlenet"),
+    Pair(ghostnet.ghostnet_100, "timm", "ghostnet_100"),
+    Pair(efficientnet.efficientnet_b0, "torchvision", "efficientnet_b0"),
 ]
 SIDE = 64  # of the images compared
 
@@ -87,14 +80,6 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
 
 
 @over(PAIRS)
-def test_it_has_as_many_parameters_as_the_reference_and_as_the_paper_counts(pair: Pair):
-    with torch.device("meta"):
-        ours, theirs = pair.ours((3, 224, 224), 1000), pair.reference()
-    counts = [sum(p.numel() for p in model.parameters()) for model in (ours, theirs)]
-    assert counts == [pair.parameters] * 2
-
-
-@over([pair for pair in PAIRS if pair.runs])
 def test_it_answers_and_learns_as_the_reference_does(pair: Pair, record_property):
     torch.manual_seed(0)
     theirs = varied(pair.reference())

@@ -2,21 +2,16 @@
 
 import pytest
 import torch
-from test_networks import Pair, require_agreement, require_shapes
+from test_networks import Pair, require_agreement
 from torch import nn
 
 from assay.blocks.preactivation import PreActivated
 from assay.models.vision.resnet import preact_resnet18, preact_resnet50
 
 PAIRS = [
-    Pair(preact_resnet18, "timm", "resnetv2_18", 11_687_720),
-    Pair(preact_resnet50, "timm", "resnetv2_50", 25_549_352),
+    Pair(preact_resnet18, "timm", "resnetv2_18"),
+    Pair(preact_resnet50, "timm", "resnetv2_50"),
 ]
-
-
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-def test_it_has_the_references_parameters_shape_by_shape(pair: Pair):
-    require_shapes(pair, 224)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)

@@ -41,3 +41,10 @@ class EncoderBlock(nn.Module):
         """Refine the tokens twice."""
         x = x + self.attention(self.norm_1(x))
         return x + self.feedforward(self.norm_2(x))
+
+
+def start_linear(module: nn.Module) -> None:
+    """Set a linear layer's first weights as Transformers do; to be applied to all modules."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)

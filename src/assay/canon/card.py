@@ -56,11 +56,14 @@ class Inputs:
         kind: Of one example; "any" is flattened by the network itself.
         native: The published shape, whose parameter and MAC counts the variants state.
         least: The smallest shape that runs. A small form may go below it: see `Small.least`.
+        fixed: Whether weights depend on the size of the image, so that a network, once built,
+            reads that size alone.
     """
 
     kind: InputKind
     native: Shape
     least: Shape
+    fixed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,14 @@ class Small:
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """What fair tuning may vary, around the default."""
+    """What fair tuning may vary, around the default.
+
+    Attributes:
+        default: The recipe's own value.
+        low: The smallest value, included.
+        high: The largest value, included.
+        log: Whether equal ratios are equally likely at first, rather than equal differences.
+    """
 
     default: float
     low: float
@@ -164,7 +174,7 @@ class Architecture(Card):
     removable: tuple[str, ...] = ()  # ideas that can be taken out
     small: Small | None = None
     recipe: Recipe = field(default_factory=Recipe)
-    search: Mapping[str, Range] = field(default_factory=dict)
+    search: Mapping[str, Range] = field(default_factory=dict)  # on top of the generic space
 
     def native(self, variant: Variant) -> Shape:
         """Return the shape whose counts `variant` states."""

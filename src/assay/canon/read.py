@@ -23,6 +23,7 @@ from assay.canon.card import (
     Small,
     Variant,
 )
+from assay.canon.search import KNOBS, fault
 from assay.canon.table import Table
 from assay.engine.spec import Recipe
 from assay.errors import DataError
@@ -52,6 +53,7 @@ def _read(top: Table) -> AnyCard:
 
 def _architecture(top: Table) -> Architecture:
     inputs = _inputs(top.table("input"))
+    recipe = _recipe(top.table("recipe")) if "recipe" in top else Recipe()
     card = Architecture(
         **_common(top),
         family=top.text("family"),
@@ -60,8 +62,8 @@ def _architecture(top: Table) -> Architecture:
         variants=_variants(top.table("variants")),
         removable=top.texts("removable", ()),
         small=_small(top.table("small"), inputs) if "small" in top else None,
-        recipe=_recipe(top.table("recipe")) if "recipe" in top else Recipe(),
-        search=_search(top.table("search")) if "search" in top else {},
+        recipe=recipe,
+        search=_search(top.table("search"), recipe) if "search" in top else {},
     )
     return top.closed(card)
 
@@ -122,7 +124,7 @@ def _inputs(t: Table) -> Inputs:
     native = t.shape("native")
     least = t.shape("least", (1,) * len(native))
     _require_alike(t, least, native)
-    return t.closed(Inputs(kind=kind, native=native, least=least))
+    return t.closed(Inputs(kind=kind, native=native, least=least, fixed=t.truth("fixed")))
 
 
 def _small(t: Table, inputs: Inputs) -> Small:
@@ -146,12 +148,14 @@ def _recipe(t: Table) -> Recipe:
     return Recipe(**given)
 
 
-def _search(t: Table) -> dict[str, Range]:
-    return {key: _range(t.table(key)) for key in t}
+def _search(t: Table, recipe: Recipe) -> dict[str, Range]:
+    given = {name: _range(t.table(name), name, recipe) for name in KNOBS if name in t}
+    t.close(KNOBS)
+    return given
 
 
-def _range(t: Table) -> Range:
-    return t.closed(
+def _range(t: Table, name: str, recipe: Recipe) -> Range:
+    span = t.closed(
         Range(
             default=t.number("default"),
             low=t.number("low"),
@@ -159,6 +163,10 @@ def _range(t: Table) -> Range:
             log=t.truth("log"),
         )
     )
+    wrong = fault(name, span, recipe)
+    if wrong:
+        t.refuse(*wrong)
+    return span
 
 
 def _variants(t: Table) -> tuple[Variant, ...]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - everybody's name for it
 
 
-def shift_reach(side: int) -> int:
-    """Return how many pixels images of this side are shifted: an eighth, at least 1."""
-    return max(1, round(side / 8))
+def shift_reach(side: int, share: float = 0.125) -> int:
+    """Return how many pixels images of this side are shifted at most.
+
+    Args:
+        side: The shorter one, in pixels.
+        share: Of the side, in [0, 0.5]; the nearest number of pixels is taken, halves upwards.
+    """
+    return math.floor(side * share + 0.5)
 
 
 def shift(images: Tensor, *, reach: int, generator: torch.Generator) -> Tensor:

@@ -121,7 +121,8 @@ class Batches:
         batch_size: Examples in a batch; a smaller set is one batch.
         seed: Of the order and of the augmentation.
         normalise: Applied to each batch; None leaves it as stored.
-        augment: "shift" moves each image by up to an eighth of its side.
+        augment: "shift" moves each image by its own number of pixels.
+        reach: Of "shift": the largest distance, as a share of the shorter side, in [0, 0.5].
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Batches:
         *,
         normalise: Normalise | None = None,
         augment: Literal["none", "shift"] = "none",
+        reach: float = 0.125,
     ) -> None:
         if batch_size < 1 or not len(x) or len(x) != len(y):
             raise BadArgumentError(
@@ -147,7 +149,8 @@ class Batches:
         self.x, self.y = x, y
         self.batch_size = min(batch_size, len(x))
         self.steps_per_epoch = len(x) // self.batch_size
-        self._seed, self._normalise, self._augment = seed, normalise, augment
+        self._seed, self._normalise = seed, normalise
+        self._reach = shift_reach(min(x.shape[2:]), reach) if augment == "shift" else 0
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def indices(self, step: int) -> Tensor:
@@ -162,9 +165,8 @@ class Batches:
         """Return the batch of that step, ready for the model, and its targets."""
         chosen = self.indices(step)
         x = self.x.index_select(0, chosen)
-        if self._augment == "shift":
-            reach = shift_reach(min(x.shape[2:]))
-            x = shift(x, reach=reach, generator=self._generator(step, stream=1))
+        if self._reach:
+            x = shift(x, reach=self._reach, generator=self._generator(step, stream=1))
         if self._normalise is not None:
             x = self._normalise(x)
         return x, self.y.index_select(0, chosen)

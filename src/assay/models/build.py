@@ -29,7 +29,8 @@ def build(
     preprocessing that predictions need, and the entries left random. Those are the head when
     `outputs` is not the file's. A first layer is fitted to another number of channels as timm does
     it, by summing or repeating. Published weights need the full-size form of a network: small
-    images are enlarged, and never read by the small form.
+    images are enlarged, and never read by the small form. A batch of other channels, or of images
+    below the least size, is refused when the network is called.
 
     Args:
         name: A variant, or a card's id for its default variant; NAME-without-IDEA takes one of
@@ -47,10 +48,29 @@ def build(
         MissingExtraError: The library that publishes them is not installed.
         MissingPathError: They are not there, or cannot be downloaded.
     """
+    from assay.models.input_check import check_of
+
+    network = unchecked(name, inputs=inputs, outputs=outputs, weights=weights)
+    whole, idea = parted(name)
+    card, variant = catalog().entry(whole)
+    given = card.native(variant) if inputs is None else tuple(inputs)
+    shown = variant.name if idea is None else name
+    network.register_forward_pre_hook(check_of(shown, card, variant, given, network))
+    return network
+
+
+def unchecked(
+    name: str,
+    *,
+    inputs: Shape | None = None,
+    outputs: int | None = None,
+    weights: str | Path | None = None,
+) -> nn.Module:
+    """Return what `build` returns, without its look at each batch: for loops that know theirs."""
     whole, idea = parted(name)
     if idea is not None:
         _refuse_weights(name, weights)
-        return _without(idea, whole, build(whole, inputs=inputs, outputs=outputs), inputs)
+        return _without(idea, whole, unchecked(whole, inputs=inputs, outputs=outputs), inputs)
     card, variant = catalog().entry(whole)
     given = card.native(variant) if inputs is None else tuple(inputs)
     count = variant.outputs if outputs is None else _checked_outputs(outputs)

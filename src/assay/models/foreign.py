@@ -27,7 +27,7 @@ from assay.errors import (
     UnknownNameError,
     nearest,
 )
-from assay.models.build import build
+from assay.models.build import unchecked
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +75,7 @@ def build_any(name: str, inputs: Shape, outputs: int) -> nn.Module:
             from assay.models.start import build_to_start
 
             return build_to_start(whole, inputs, outputs)
-        return build(name, inputs=inputs, outputs=outputs)
+        return unchecked(name, inputs=inputs, outputs=outputs)
     makers = {"timm": _from_timm, "torchvision": _from_torchvision, "file": _from_file}
     with _own_words(name, "could not be built", tuple(inputs), outputs):
         network = makers[where](local, tuple(inputs), outputs)

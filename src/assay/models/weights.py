@@ -67,8 +67,11 @@ def build_with_weights(
         MissingPathError: The file is not there, or cannot be downloaded.
     """
     found, preprocessing = _found(variant, source)
-    file = as_safetensors(found)
-    tensors = read(file)
+    try:
+        file = as_safetensors(found)
+        tensors = read(file)
+    except DataError as error:
+        raise DataError(f"{_asked(variant, inputs, outputs)}: {error}") from error
     best = _best(card, variant, inputs, outputs, tensors)
     if best.faults:
         raise _misfit(card, variant, inputs, outputs, found, tensors, best)
@@ -192,14 +195,19 @@ def _misfit(
         listed("not its own", best.unexpected),
         listed("of another shape", best.misshapen),
     )
-    others = [v for v in card.variants if v != variant]
-    whose = [v.name for v in others if not _best(card, v, inputs, outputs, tensors).faults]
-    advice = f"it fits {whose[0]}, build that" if whose else "give a file of this network"
+    others = (v for v in card.variants if v != variant)
+    fits = (v.name for v in others if not _best(card, v, inputs, outputs, tensors).faults)
+    whose = next(fits, None)
+    advice = f"it fits {whose}, build that" if whose else "give a file of this network"
     return DataError(
-        f"{variant.name} (inputs={inputs}, outputs={outputs}) reads weights of its own names and "
-        f"shapes{_or_reference(variant)}. {str(file)!r} does not fit: "
+        f"{_asked(variant, inputs, outputs)} reads weights of its own names and shapes"
+        f"{_or_reference(variant)}. {str(file)!r} does not fit: "
         f"{'; '.join(filter(None, faults))}; {advice}."
     )
+
+
+def _asked(variant: Variant, inputs: Shape, outputs: int) -> str:
+    return f"{variant.name} (inputs={inputs}, outputs={outputs})"
 
 
 def _or_reference(variant: Variant) -> str:

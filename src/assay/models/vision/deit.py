@@ -6,10 +6,9 @@ Source: Touvron et al., 2020, https://arxiv.org/abs/2012.12877, figure 2 and tab
 import torch
 from torch import Tensor, nn
 
-from assay.blocks.encoder import EncoderBlock
+from assay.blocks.encoder import EncoderBlock, start_linear
 from assay.blocks.patch import PatchEmbedding, count_patches, small_patch
-
-APART = 0.5  # how far positions differ at the start: at 0.02 it takes epochs to tell them apart
+from assay.models.vision.vit import APART
 
 
 class DistilledTransformer(nn.Module):
@@ -52,7 +51,7 @@ class DistilledTransformer(nn.Module):
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
         self.head = nn.Linear(embed_dim, outputs)
         self.distillation_head = nn.Linear(embed_dim, outputs)
-        self.apply(_start)
+        self.apply(start_linear)
         for tokens_at_start in (self.positions, self.class_token, self.distillation_token):
             nn.init.normal_(tokens_at_start, std=APART)
 
@@ -68,13 +67,6 @@ class DistilledTransformer(nn.Module):
         x = torch.cat([*(token.expand(len(x), -1, -1) for token in extra), x], dim=1)  # (B, N, E)
         x = self.norm(self.blocks(x + self.positions))
         return self.head(x[:, 0]), self.distillation_head(x[:, 1])
-
-
-def _start(module: nn.Module) -> None:
-    """Set a linear layer's first weights."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
 
 
 def deit_tiny_distilled(

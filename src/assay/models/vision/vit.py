@@ -7,7 +7,7 @@ the Tiny and Small sizes are of Touvron et al., 2020, https://arxiv.org/abs/2012
 import torch
 from torch import Tensor, nn
 
-from assay.blocks.encoder import EncoderBlock
+from assay.blocks.encoder import EncoderBlock, start_linear
 from assay.blocks.patch import PatchEmbedding, count_patches, small_patch
 
 APART = 0.5  # how far positions differ at the start: at 0.02 it takes epochs to tell them apart
@@ -51,7 +51,7 @@ class VisionTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
         self.head = nn.Linear(embed_dim, outputs)
-        self.apply(_start)
+        self.apply(start_linear)
         nn.init.normal_(self.positions, std=APART)
         nn.init.normal_(self.class_token, std=APART)
 
@@ -61,13 +61,6 @@ class VisionTransformer(nn.Module):
         x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)  # (B, N, E)
         x = self.blocks(x + self.positions)
         return self.head(self.norm(x[:, 0]))
-
-
-def _start(module: nn.Module) -> None:
-    """Set a linear layer's first weights."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
 
 
 def _sized(

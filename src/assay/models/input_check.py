@@ -1,0 +1,96 @@
+"""What a built network reads, checked before torch meets it: the entry's words, not a layer's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+
+from assay.blocks.adapt import Adapted, Upsample
+from assay.canon.card import Architecture, Shape, Variant
+from assay.errors import BadArgumentError
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """Refuses a batch that a network cannot read; a forward pre-hook.
+
+    Attributes:
+        name: As the network was asked for.
+        least: The smallest example that it reads.
+        free: Dimensions of an example that may be larger than that; the others must be equal.
+        flat: Whether the number of values alone counts.
+    """
+
+    name: str
+    least: Shape
+    free: tuple[int, ...] = ()
+    flat: bool = False
+
+    def __call__(self, network: nn.Module, args: tuple[Any, ...]) -> None:
+        """Look at the shape of what the network is called with.
+
+        Raises:
+            BadArgumentError: It is no batch of examples of the network's channels and least size.
+        """
+        if args and isinstance(args[0], Tensor) and not self._reads(args[0].shape):
+            raise BadArgumentError(
+                f"{self.name}, as it was built, reads batches of shape {self._readable()}. "
+                f"Received {tuple(args[0].shape)}; give such a batch, or build the network with "
+                "`inputs` of yours."
+            )
+
+    def _reads(self, batch: Shape) -> bool:
+        if self.flat:
+            return len(batch) > 1 and prod(batch[1:]) == prod(self.least)
+        if len(batch) != len(self.least) + 1:
+            return False
+        return all(
+            given >= least if dim in self.free else given == least
+            for dim, (given, least) in enumerate(zip(batch[1:], self.least, strict=True))
+        )
+
+    def _readable(self) -> str:
+        """Return "(B, 3, H, W) with H of at least 32 and W of at least 32"."""
+        letters = "CHW" if len(self.least) == 3 else "TF"
+        sides = [letters[d] if d in self.free else str(n) for d, n in enumerate(self.least)]
+        bounds = [f"{letters[dim]} of at least {self.least[dim]}" for dim in self.free]
+        told = f"(B, {', '.join(sides)})"
+        if self.flat:
+            return f"{told}, {prod(self.least)} values each"
+        return f"{told} with {' and '.join(bounds)}" if bounds else told
+
+
+def check_of(
+    name: str, card: Architecture, variant: Variant, inputs: Shape, network: nn.Module
+) -> InputCheck:
+    """Return the check of a network.
+
+    Args:
+        name: As the network was asked for.
+        card: Of the entry.
+        variant: Which member.
+        inputs: Shape of one example that it was built for.
+        network: As it was built.
+    """
+    if card.input.kind == "image":
+        return _of_images(name, card, variant, inputs, network)
+    if card.input.kind == "sequence":
+        time = len(inputs) - 2  # the rows of an image
+        return InputCheck(name, (*inputs[:time], 1, inputs[-1]), (time,))
+    return InputCheck(name, inputs, flat=True)
+
+
+def _of_images(
+    name: str, card: Architecture, variant: Variant, inputs: Shape, network: nn.Module
+) -> InputCheck:
+    if isinstance(network, Adapted) and isinstance(network[0], Upsample):
+        return InputCheck(name, (inputs[0], 1, 1), (1, 2))
+    if card.input.fixed:
+        return InputCheck(name, inputs)
+    adaptation = card.adapt(variant, inputs)
+    stem = card.small if adaptation and adaptation.small else None
+    least = stem.least if stem else card.input.least
+    return InputCheck(name, (inputs[0], *map(min, least[1:], inputs[1:])), (1, 2))
