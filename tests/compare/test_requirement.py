@@ -19,6 +19,9 @@ from assay.errors import BadArgumentError
         ("size<5MB", 5e6),
         ("accuracy>0.9", 0.9),
         ("accuracy>=95%", 0.95),
+        ("top-5>99%", 0.99),
+        ("ECE<2%", 0.02),
+        ("auroc>0.9", 0.9),
         ("energy<2J", 2000.0),
         ("throughput>100/s", 100.0),
         ("r2>-1", -1.0),
@@ -64,8 +67,9 @@ def test_an_unknown_quantity_is_answered_with_the_nearest():
     with pytest.raises(BadArgumentError) as caught:
         parse_requirement("latancy<5ms")
     assert str(caught.value) == (
-        "`require` must name one of accuracy, energy-proxy, latency, latency-p95, log-loss, "
-        "macro-f1, macs, mae, memory, params, r2, rmse, size, throughput. "
+        "`require` must name one of accuracy, auroc, balanced-accuracy, calibration-error, "
+        "energy-proxy, latency, latency-p95, log-loss, macro-f1, macs, mae, memory, params, "
+        "precision, r2, recall, rmse, size, smape, throughput, top-5. "
         "Received 'latancy'. Did you mean 'latency'?"
     )
 
@@ -91,7 +95,7 @@ def test_a_metric_of_another_task_is_refused():
         check_task(parse_requirement("accuracy>0.9"), "tabular-regression")
     assert str(caught.value) == (
         "`require` must name a quantity that the task has. Received 'accuracy>0.9' for "
-        "tabular-regression, which has mae, r2, rmse."
+        "tabular-regression, which has mae, r2, rmse, smape."
     )
     check_task(parse_requirement("accuracy>0.9"), "image-classification")
     check_task(parse_requirement("size<1MB"), "tabular-regression")

@@ -38,7 +38,7 @@ def fingerprint(folder: Path) -> tuple[str, str, str]:
     record = json.loads((folder / "record.json").read_text())
     kept = {k: v for k, v in record.items() if k not in TIMES}
     kept["curve"] = [{**point, "seconds": 0} for point in kept["curve"]]
-    parts = [(folder / f"{n}.safetensors").read_bytes() for n in ("weights", "outcome")]
+    parts = [(folder / n).read_bytes() for n in ("weights.safetensors", "outcome.parquet")]
     parts.append(json.dumps(kept, sort_keys=True).encode())
     first, second, third = (hashlib.sha256(part).hexdigest() for part in parts)
     return first, second, third
@@ -268,7 +268,7 @@ def test_a_checkpoint_of_another_trial_is_not_used(tmp_path: Path):
     run(other, dataset, tmp_path, emit=events.append)
     assert events[0].kind == "start"
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "outcome.safetensors",
+        "outcome.parquet",
         "record.json",
         "weights.safetensors",
     ]

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from trials import make_dataset, make_spec
 
 from assay.engine import loop, trial
 from assay.engine.loop import evaluation_steps
+from assay.engine.outcome import read_outcome
 from assay.engine.spec import Event, record_from_json
 from assay.engine.trial import out_of_memory, run_trial, validation_size
 from assay.errors import Interrupted, StoreError, TrialError
 
 Network = Callable[[str], str]
-FILES = ["outcome.safetensors", "record.json", "weights.safetensors"]
+FILES = ["outcome.parquet", "record.json", "weights.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,31 @@ def test_a_trial_learns_and_leaves_its_files(tmp_path: Path, kind: str, name: st
 def test_the_outcome_holds_what_the_metrics_say(tmp_path: Path):
     dataset = make_dataset()
     record = run_trial(make_spec("mlp", dataset), dataset, tmp_path)
-    outcome = load_file(tmp_path / "outcome.safetensors")
-    assert sorted(outcome) == ["test_probs", "val_probs"]
-    probs = outcome["test_probs"]
-    assert (probs.dtype, probs.shape) == (torch.float32, (20, 3))
-    torch.testing.assert_close(probs.sum(1), torch.ones(20))
-    right = probs.argmax(1).numpy() == dataset.y[dataset.test]
-    assert record.metrics["test_accuracy"] == right.mean()
+    for part, places in (("val", dataset.val), ("test", dataset.test)):
+        answers = read_outcome(tmp_path / "outcome.parquet", part)
+        assert answers.example.tolist() == places.tolist()
+        assert answers.truth.tolist() == dataset.y[places].tolist()
+        probs = answers.predicted
+        assert (probs.dtype, probs.shape) == (np.float32, (len(places), 3))
+        np.testing.assert_allclose(probs.sum(1), 1, rtol=1e-6)
+        right = probs.argmax(1) == dataset.y[places]
+        assert record.metrics[f"{part}_accuracy"] == right.mean()
+
+
+def test_a_validation_of_few_examples_names_them(tmp_path: Path):
+    dataset = replace(make_dataset(count=640), train=np.arange(100), val=np.arange(100, 620))
+    run_trial(make_spec("mlp", dataset, steps=2, evaluations=2), dataset, tmp_path)
+    answers = read_outcome(tmp_path / "outcome.parquet", "val")
+    assert len(answers.example) == 256 < len(dataset.val)
+    assert answers.truth.tolist() == dataset.y[answers.example].tolist()
+    assert set(answers.example) <= set(dataset.val)
 
 
 def test_regression_answers_in_the_targets_own_unit(tmp_path: Path):
     dataset = make_dataset("values", count=400)
     spec = make_spec("mlp", dataset, steps=300, lr=5e-3)
     record = run_trial(spec, dataset, tmp_path)
-    values = load_file(tmp_path / "outcome.safetensors")["test_values"].numpy()
+    values = read_outcome(tmp_path / "outcome.parquet", "test").predicted
     truth = dataset.y[dataset.test]
     assert values.shape == truth.shape
     error = np.sqrt(np.square(values.astype("f8") - truth).mean())

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from safetensors.numpy import load_file
 from ship_models import Trained
 
 from assay.data.dataset import Dataset
+from assay.engine.outcome import read_outcome
 from assay.errors import BadArgumentError, DataError
 from assay.ship.load import load
 from assay.ship.predictor import Predictor
@@ -26,11 +26,10 @@ def any_model(request: pytest.FixtureRequest) -> Trained:
 
 
 def test_the_shipped_model_repeats_the_test_predictions_of_its_trial(any_model: Trained):
-    measured = load_file(any_model.trial / "outcome.safetensors")
+    measured = read_outcome(any_model.trial / "outcome.parquet", "test")
     dataset = any_model.dataset
     scores = load(any_model.folder).score(dataset.x[dataset.test])
-    expected = measured.get("test_probs", measured.get("test_values"))
-    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores, measured.predicted, rtol=1e-5, atol=1e-6)
     assert len(np.unique(scores, axis=0)) > 1  # all-equal answers would prove nothing
 
 

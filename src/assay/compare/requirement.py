@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from assay.compare.result import CandidateResult
+from assay.data.dataset import TASKS
 from assay.errors import BadArgumentError, nearest
+from assay.metrics import ALIASES, metrics_of
 
 _FORM = re.compile(
     r"\s*([A-Za-z_][\w-]*)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:e[-+]?\d+)?)\s*([^\s\d]*)\s*", re.I
@@ -48,16 +50,12 @@ QUANTITIES: Mapping[str, _Quantity] = {
     "memory": _Quantity("peak_memory_bytes", _SPACE),
     "size": _Quantity("artifact_bytes", _SPACE),
     "energy-proxy": _Quantity("energy_proxy_mj", _ENERGY),
-    "accuracy": _Quantity("test_accuracy", _SHARE, metric=True),
-    "macro-f1": _Quantity("test_macro_f1", _SHARE, metric=True),
-    "log-loss": _Quantity("test_log_loss", _PLAIN, metric=True),
-    "rmse": _Quantity("test_rmse", _PLAIN, metric=True),
-    "mae": _Quantity("test_mae", _PLAIN, metric=True),
-    "r2": _Quantity("test_r2", _PLAIN, metric=True),
-}
-_QUALITY = {
-    "classification": {"accuracy", "macro-f1", "log-loss"},
-    "regression": {"rmse", "mae", "r2"},
+    **{
+        m.name: _Quantity(f"test_{m.key}", _SHARE if m.share else _PLAIN, metric=True)
+        for task in TASKS
+        for m in metrics_of(task).values()
+        if m.recorded
+    },
 }
 
 
@@ -113,18 +111,17 @@ def check_task(requirement: Requirement, task: str) -> None:
     Raises:
         BadArgumentError: Accuracy of a regression, or the root mean square of a classification.
     """
-    own = "regression" if task.endswith("regression") else "classification"
-    foreign = {name for kind, names in _QUALITY.items() if kind != own for name in names}
-    if requirement.name in foreign:
+    own = [name for name in metrics_of(task) if name in QUANTITIES]
+    if QUANTITIES[requirement.name].metric and requirement.name not in own:
         raise BadArgumentError(
             f"`require` must name a quantity that the task has. Received {requirement.text!r} for "
-            f"{task}, which has {', '.join(sorted(_QUALITY[own]))}."
+            f"{task}, which has {', '.join(sorted(own))}."
         )
 
 
 def _canonical(name: str) -> str:
     plain = name.lower().replace("_", "-")
-    plain = {"parameters": "params", "energy": "energy-proxy", "f1": "macro-f1"}.get(plain, plain)
+    plain = {"parameters": "params", "energy": "energy-proxy", **ALIASES}.get(plain, plain)
     if plain not in QUANTITIES:
         raise BadArgumentError(
             f"`require` must name one of {', '.join(sorted(QUANTITIES))}. "

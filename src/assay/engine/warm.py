@@ -17,6 +17,7 @@ _ONE_THREAD = {  # one core a trial; and a process may fork only while it has a 
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "",  # autograd would start a thread for each
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator would start one
 }
 _GOODBYE = 5.0  # seconds that an orderly end may take
 

@@ -21,8 +21,8 @@ from typing import Any
 from assay import __version__
 from assay.data.dataset import TASKS, Dataset
 from assay.data.names import shown
-from assay.engine.metrics import spread
 from assay.engine.spec import Candidate
+from assay.engine.target import spread
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, UnknownNameError
 
 FORMAT = 1

@@ -11,6 +11,7 @@ from typing import Any
 
 from assay.data.load import open_prepared
 from assay.data.names import shown
+from assay.engine.classical import FAMILY
 from assay.engine.spec import TrialRecord, spec_from_json
 from assay.errors import DataError, MissingPathError, UnknownNameError, nearest
 from assay.ship.artifact import FACTS, save_artifact
@@ -104,7 +105,9 @@ def _of_candidate(store: Store, study: StudyEntry, name: str) -> Path:
 
 
 def _names(study: StudyEntry) -> list[str]:
-    return sorted({spec["candidate"]["name"] for spec in study.specs})
+    """Return the networks: a baseline leaves no model behind."""
+    candidates = (spec["candidate"] for spec in study.specs)
+    return sorted({c["name"] for c in candidates if c["family"] != FAMILY})
 
 
 def _save(store: Store, study: StudyEntry, name: str, folder: Path) -> None:

@@ -1,0 +1,134 @@
+"""What a finished trial answered, example by example: `outcome.parquet`.
+
+One row for each held-out example: `part` ("val" or "test"), `example` (its index in the data set),
+`truth`, and what was predicted: `label` and `probabilities` (one float32 for each class), or
+`value` for regression. Each part is a row group of its own, each page has a checksum.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+OUTCOME = "outcome.parquet"
+_FACTS = b"assay"
+_ENCODING: Mapping[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": ["part"],
+    "use_byte_stream_split": ["probabilities.list.element", "value"],
+    "write_page_checksum": True,
+    "write_statistics": False,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The examples of one part, and what was predicted of them."""
+
+    example: np.ndarray  # (N,) indices into the data set
+    truth: np.ndarray  # (N,) labels or values
+    predicted: np.ndarray  # float32: probabilities (N, K), or values (N,)
+
+
+def write_outcome(path: Path, parts: Mapping[str, Answers], facts: Mapping[str, Any]) -> None:
+    """Write the answers of one trial, whole or not at all.
+
+    Args:
+        path: The trial's `outcome.parquet`.
+        parts: By name: "val", "test".
+        facts: JSON, such as the trial's hash; kept in the file's metadata.
+
+    Raises:
+        StoreError: The system refused.
+    """
+    from assay.engine import files
+
+    tables = [_table(part, answers) for part, answers in parts.items()]
+    about = json.dumps({**facts, "parts": list(parts)}, ensure_ascii=False)
+    schema = tables[0].schema.with_metadata({_FACTS: about})
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, schema, **_known(schema)) as writer:
+        for table in tables:
+            writer.write_table(table.cast(schema), row_group_size=max(len(table), 1))
+    files.write(path, memoryview(sink.getvalue()))
+
+
+def read_outcome(path: Path, part: str) -> Answers:
+    """Return what a trial answered on one part.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        ValueError: It is damaged, or has no such part.
+    """
+    table = _read(path, part, ["example", "truth", "probabilities", "value"])
+    return Answers(
+        example=table["example"].to_numpy(),
+        truth=table["truth"].to_numpy(),
+        predicted=_matrix(table) if "probabilities" in table.schema.names else _values(table),
+    )
+
+
+def read_predicted(path: Path, part: str) -> np.ndarray:
+    """Return the labels or values that a trial predicted, without reading the probabilities.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        ValueError: It is damaged, or has no such part.
+    """
+    table = _read(path, part, ["label", "value"])
+    return table["label"].to_numpy() if "label" in table.schema.names else _values(table)
+
+
+def _table(part: str, answers: Answers) -> pa.Table:
+    count = len(answers.truth)
+    columns: dict[str, Any] = {
+        "part": pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [part]).cast(pa.string()),
+        "example": answers.example.astype(np.int64),
+    }
+    predicted = np.ascontiguousarray(answers.predicted, dtype=np.float32)
+    if predicted.ndim == 1:
+        columns |= {"truth": answers.truth.astype(np.float32), "value": predicted}
+        return pa.table(columns)
+    flat = pa.array(predicted.reshape(-1))
+    columns["truth"] = answers.truth.astype(np.int64)
+    columns["label"] = predicted.argmax(1).astype(np.int64)
+    columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, predicted.shape[1])
+    return pa.table(columns)
+
+
+def _known(schema: pa.Schema) -> dict[str, Any]:
+    """Return the encoding, without the columns that this table does not have."""
+    split = [c for c in _ENCODING["use_byte_stream_split"] if c.split(".")[0] in schema.names]
+    return {**_ENCODING, "use_byte_stream_split": split}
+
+
+def _read(path: Path, part: str, columns: list[str]) -> pa.Table:
+    content = path.read_bytes()
+    try:
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
+            groups = json.loads(file.schema_arrow.metadata[_FACTS])["parts"]
+            wanted = [name for name in columns if name in file.schema_arrow.names]
+            return file.read_row_group(groups.index(part), wanted, use_threads=False)
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        raise ValueError(f"not the outcome of a trial: {error}") from error
+
+
+def _values(table: pa.Table) -> np.ndarray:
+    values: np.ndarray = table["value"].to_numpy()
+    return values
+
+
+def _matrix(table: pa.Table) -> np.ndarray:
+    """Return the lists of one column as rows (N, K), a view where they lie in one piece."""
+    column = table["probabilities"].combine_chunks()
+    width: int = column.type.list_size
+    rows: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    return rows
