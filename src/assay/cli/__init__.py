@@ -15,6 +15,7 @@ COMMANDS = {  # name: (module, what `assay --help` says); a module is imported w
         "train candidates on your data and say which differences are real",
     ),
     "ablate": ("assay.cli.ablate", "run a network against itself with one idea removed"),
+    "data": ("assay.cli.data", "look for faults in data before anything is trained on them"),
     "predict": ("assay.cli.predict", "label files with the winner of a run"),
     "report": ("assay.cli.report", "write the report of a run again"),
     "resume": ("assay.cli.resume", "continue a run that was stopped"),

@@ -6,6 +6,7 @@ import hashlib
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import numpy as np
 
 from assay.data.encode import channels_first, fit_images, fit_sequences, fit_table, scale_pixels
 from assay.data.labels import read_target
+from assay.data.named import read_named
 from assay.data.names import Note, listed, shown
 from assay.data.prepare import Fit, Options, Raw, Source
-from assay.data.split import groups_of
+from assay.data.split import Named, Role, groups_of
 from assay.errors import BadArgumentError, DataError
 
 PAIRS = (("x", "y"), ("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test"))
@@ -68,8 +70,18 @@ def read_arrays(
     source: str,
     options: Options,
     given: np.ndarray | None = None,
+    beside: Mapping[Role, Any] | None = None,
 ) -> Raw:
     """Return arrays as raw data.
+
+    Args:
+        x: Examples.
+        y: Labels or values.
+        name: What the user calls them.
+        source: Where they came from.
+        options: What the caller decided.
+        given: Per example 0 train, 1 validation, 2 test.
+        beside: A value for each example that decides the division: a group, a time.
 
     Raises:
         DataError: Shapes, types or values cannot be used.
@@ -92,19 +104,37 @@ def read_arrays(
     kind = _kind(x, options)
     target = read_target(y, kind=kind, task=options.task, where=shown(source), what="`y`")
     stored, fit, notes = _fit(x, kind, target.y)
+    named = _named(beside or {}, options, count=len(x), where=shown(source))
     return Raw(
         name=name,
         source=source,
         task=target.task,
         y=target.y,
         classes=target.classes,
-        content=_content(x, target.y, target.classes, given),
+        content=_content(x, target.y, target.classes, given, named),
         groups=groups_of(stored),
         fit=fit,
         given=given,
         ids=tuple(f"example {at}" for at in range(len(x))),
         notes=notes,
+        named=named,
     )
+
+
+def _named(
+    beside: Mapping[Role, Any], options: Options, *, count: int, where: str
+) -> dict[Role, Named]:
+    named: dict[Role, Named] = {}
+    for role, found in beside.items():
+        name = getattr(options, role) or role
+        values = np.asarray(found)
+        if values.shape != (count,):
+            raise DataError(
+                f"`{role}` must hold one value for each example. In {where} it has shape "
+                f"{values.shape} for {count:,} examples; pair them."
+            )
+        named[role] = read_named(values, role, name=name, where=where)
+    return named
 
 
 def _native(x: np.ndarray) -> np.ndarray:
@@ -197,12 +227,18 @@ def _refuse_not_finite(x: np.ndarray) -> None:
 
 
 def _content(
-    x: np.ndarray, y: np.ndarray, classes: tuple[str, ...], given: np.ndarray | None
+    x: np.ndarray,
+    y: np.ndarray,
+    classes: tuple[str, ...],
+    given: np.ndarray | None,
+    named: Mapping[Role, Named],
 ) -> str:
     parts = b"" if given is None else given.tobytes()
     found = hashlib.sha256(repr((x.dtype.str, x.shape, classes, y.dtype.str)).encode())
     for piece in (x.data, y.data, parts):
         found.update(piece)
+    for role, column in named.items():
+        found.update(f"{role} {column.name}".encode() + column.values.tobytes())
     return found.hexdigest()
 
 
@@ -220,7 +256,34 @@ def _read_npz(path: Path, options: Options) -> Raw:
         _check_parts(path, xs, ys)
         given = np.repeat(np.array([at - 1 for at, _, _ in pairs], np.int8), [len(y) for y in ys])
     x, y = (part[0] if len(part) == 1 else np.concatenate(part) for part in (xs, ys))
-    return read_arrays(x, y, name=path.stem, source=str(path), options=options, given=given)
+    return read_arrays(
+        x,
+        y,
+        name=path.stem,
+        source=str(path),
+        options=options,
+        given=given,
+        beside=_beside(arrays, [px for _, px, _ in pairs], options, path),
+    )
+
+
+def _beside(
+    arrays: Mapping[str, np.ndarray], xs: Sequence[str], options: Options, path: Path
+) -> dict[Role, np.ndarray]:
+    """Return the further arrays that were named: `patient`, or `patient_train`, `patient_test`."""
+    found: dict[Role, np.ndarray] = {}
+    asked: tuple[tuple[Role, str | None], ...] = (("group", options.group), ("time", options.time))
+    for role, name in asked:
+        if name is None:
+            continue
+        parts = [name + x.removeprefix("x") for x in xs]
+        if not set(parts) <= set(arrays):
+            raise BadArgumentError(
+                f"`{role}` must name a further array of {shown(path)}. Received {shown(name)!r}, "
+                f"which needs {listed(parts)}; it holds {listed(sorted(arrays))}."
+            )
+        found[role] = np.concatenate([np.ravel(arrays[part]) for part in parts])
+    return found
 
 
 def _check_parts(path: Path, xs: list[np.ndarray], ys: list[np.ndarray]) -> None:

@@ -17,7 +17,7 @@ from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.describe import describe
 from assay.data.names import shown
 from assay.data.prepare import FORMAT, Options, Source, digest, open_prepared, prepare
-from assay.data.split import MOST_TEST, SHARES, TEST
+from assay.data.split import MOST_TEST, SHARES, TEST, Role
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, nearest
 
 __all__ = ["describe", "load", "load_arrays", "open_prepared"]
@@ -33,6 +33,8 @@ def load(
     seed: int = 0,
     data_dir: str | Path | None = None,
     skip_bad: bool = False,
+    group: str | None = None,
+    time: str | None = None,
 ) -> Dataset:
     """Return the prepared data; a second call with the same files opens it at once.
 
@@ -45,6 +47,9 @@ def load(
         seed: Of the division.
         data_dir: Where the files of fashion-mnist are, if not in a usual place.
         skip_bad: Leave unreadable images out instead of stopping.
+        group: A table's column, or a further array of a .npz: examples with the same value, such
+            as a patient's, stay in one part. It is no input.
+        time: Likewise: the latest examples become the test part. It is no input.
 
     Raises:
         MissingPathError: There is nothing at `source`.
@@ -52,7 +57,9 @@ def load(
         DataError: The data cannot be used; the text names the file and the place.
         StoreError: The prepared data cannot be written.
     """
-    options = Options(task=_task(task), target=target, seed=_seed(seed), skip_bad=skip_bad)
+    options = Options(
+        task=_task(task), target=target, seed=_seed(seed), skip_bad=skip_bad, group=group, time=time
+    )
     found = _recognise(source, options, data_dir=Path(data_dir) if data_dir else None)
     mark = folder / "seen" / f"{_fingerprint(found, options)}.json"
     dataset = _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
@@ -68,6 +75,8 @@ def load_arrays(
     seed: int = 0,
     name: str = "arrays",
     test_size: float = SHARES[TEST],
+    group: Any = None,
+    time: Any = None,
 ) -> Dataset:
     """Return arrays in memory as prepared data.
 
@@ -80,12 +89,16 @@ def load_arrays(
         seed: Of the division.
         name: What the user calls it.
         test_size: Share of the examples for the test part.
+        group: N values; examples with the same one stay in one part.
+        time: N numbers or dates; the latest examples become the test part.
     """
     from assay.data.arrays import read_arrays
 
     _check_share(test_size)
     options = Options(task=_task(task), seed=_seed(seed))
-    raw = read_arrays(x, y, name=name, source="arrays in memory", options=options)
+    given: tuple[tuple[Role, Any], ...] = (("group", group), ("time", time))
+    beside = {k: v for k, v in given if v is not None}
+    raw = read_arrays(x, y, name=name, source="arrays in memory", options=options, beside=beside)
     found = Source(name=name, where="arrays in memory", files=(), read=lambda _: raw)
     facts = [FORMAT, raw.content, raw.task, name, seed, test_size]
     mark = folder / "seen" / f"{digest(facts)[:32]}.json"
@@ -119,11 +132,13 @@ def _check_share(test_size: float) -> None:
 
 def _recognise(source: str | Path, options: Options, *, data_dir: Path | None) -> Source:
     if source in NAMES:
+        _refuse_columns(options, shown(source))
         return builtin(str(source), options, data_dir=data_dir)
     path = _existing(source)
     if path.is_dir():
         from assay.data.folder import image_folder
 
+        _refuse_columns(options, shown(path))
         return image_folder(path, options)
     if not path.is_file():
         raise DataError(
@@ -143,6 +158,14 @@ def _recognise(source: str | Path, options: Options, *, data_dir: Path | None) -
         f"The data must be a folder of class folders, a .csv, .tsv, .parquet or .npz file, or "
         f"one of {', '.join(NAMES)}. Received {shown(path.name)!r}; convert it to one of these."
     )
+
+
+def _refuse_columns(options: Options, what: str) -> None:
+    if options.group or options.time:
+        raise BadArgumentError(
+            f"`group` and `time` name columns of a table or arrays of a .npz. {what!r} is images, "
+            "which have none; leave both out."
+        )
 
 
 def _existing(source: str | Path) -> Path:
@@ -167,7 +190,7 @@ def _fingerprint(source: Source, options: Options) -> str:
         facts = file.stat()
         files.append([os.fsencode(file.absolute()).hex(), facts.st_size, facts.st_mtime_ns])
     chosen = [options.task, options.target, options.seed, options.skip_bad]
-    return digest([FORMAT, source.name, files, chosen])[:32]
+    return digest([FORMAT, source.name, files, chosen + options.named])[:32]
 
 
 def _known(mark: Path) -> Dataset | None:

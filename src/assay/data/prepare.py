@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,7 +15,7 @@ import numpy as np
 
 from assay.data.dataset import PARTS, Dataset, Task
 from assay.data.names import Note, shown
-from assay.data.split import SHARES, TEST, Split, divide
+from assay.data.split import SHARES, TEST, Named, Role, Split, divide
 from assay.errors import DataError
 
 FORMAT = 1  # of the prepared folder and of the encoding; a change prepares everything again
@@ -30,6 +30,13 @@ class Options:
     target: str | None = None
     seed: int = 0
     skip_bad: bool = False
+    group: str | None = None  # the column whose equal values stay in one part
+    time: str | None = None  # the column by which the latest examples are the test part
+
+    @property
+    def named(self) -> list[list[str | None]]:
+        """What decides the division, for hashes: empty where nothing was named."""
+        return [[self.group, self.time]] if self.group or self.time else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +54,7 @@ class Raw:
     given: np.ndarray | None = None  # per example 0 train, 1 validation, 2 test
     ids: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    named: Mapping[Role, Named] = field(default_factory=dict)  # columns that decide the division
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +81,8 @@ def prepare(raw: Raw, folder: Path, *, seed: int, test_size: float = SHARES[TEST
         seed=seed,
         given=raw.given,
         test_size=test_size,
+        group=raw.named.get("group"),
+        time=raw.named.get("time"),
     )
     x, preprocessing = raw.fit(split.train)
     notes = [dict(note) for note in (*raw.notes, *split.notes)]
@@ -90,7 +100,7 @@ def prepare(raw: Raw, folder: Path, *, seed: int, test_size: float = SHARES[TEST
         "split_seed": seed,
         "notes": notes,
     }
-    _write(folder, x=x, y=raw.y, split=split, ids=raw.ids, meta=meta)
+    _write(folder, x=x, raw=raw, split=split, meta=meta)
     share = "" if test_size == SHARES[TEST] else f"-{test_size:g}"
     return f"{content[:16]}-{seed}{share}"
 
@@ -122,6 +132,15 @@ def open_prepared(folder: Path) -> Dataset:
     for array in (dataset.y, *parts.values()):
         array.setflags(write=False)
     return dataset
+
+
+def named_column(folder: Path, role: Role) -> Named | None:
+    """Return the column by which prepared data were divided, if there was one."""
+    with (folder / "split.npz").open("rb") as file:
+        found = np.load(file, allow_pickle=False)
+        if role not in found:
+            return None
+        return Named(name=str(found[f"{role}_name"]), values=found[role])
 
 
 def digest(value: object) -> str:
@@ -165,17 +184,22 @@ def _write(
     folder: Path,
     *,
     x: np.ndarray,
-    y: np.ndarray,
+    raw: Raw,
     split: Split,
-    ids: tuple[str, ...],
     meta: dict[str, Any],
 ) -> None:
     if not (folder / "x.npy").exists():  # a large one was decoded straight into its place
         np.save(folder / "x.npy", np.ascontiguousarray(x))
     kind = np.int64 if meta["classes"] else np.float32
-    np.save(folder / "y.npy", y.astype(kind))
-    np.savez(folder / "split.npz", train=split.train, val=split.val, test=split.test)
-    (folder / "ids.json").write_text(json.dumps(ids), encoding="utf-8")
+    np.save(folder / "y.npy", raw.y.astype(kind))
+    named = {
+        f"{role}{part}": value
+        for role, column in raw.named.items()
+        for part, value in (("", column.values), ("_name", np.array(column.name)))
+    }
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    np.savez(folder / "split.npz", allow_pickle=False, **parts, **named)
+    (folder / "ids.json").write_text(json.dumps(raw.ids), encoding="utf-8")
     text = json.dumps(meta, ensure_ascii=False, indent=1, allow_nan=False)
     with (folder / "meta.json").open("w", encoding="utf-8") as file:
         file.write(text)

@@ -16,9 +16,11 @@ import numpy as np
 from assay.data.arrays import memory_limit, target_facts
 from assay.data.encode import LEVELS, fit_table
 from assay.data.labels import FEW, read_target
+from assay.data.named import read_named
 from assay.data.names import Note, listed, shown
 from assay.data.prepare import Options, Raw, Source
-from assay.errors import BadArgumentError, DataError, MissingExtraError, nearest
+from assay.data.split import Named, Role
+from assay.errors import BadArgumentError, DataError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,11 +96,13 @@ def _read(path: Path, options: Options) -> Raw:
     target = read_target(
         values, kind="table", task=options.task, where=where, what=f"Column {shown(name)!r}"
     )
-    features, notes = _usable(frame.drop(columns=[name]), path)
+    named = _named(frame, options, target=name, path=path)
+    apart = {column.name for column in named.values()}
+    features, notes = _usable(frame.drop(columns=[name, *sorted(apart)]), path)
     rows = pd.util.hash_pandas_object(features, index=False).to_numpy()
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256")
-    content.update(repr(("target", name)).encode())
+    content.update(repr(("target", name, *options.named)).encode())
     names = [str(column) for column in features.columns]
     return Raw(
         name=path.stem,
@@ -113,7 +117,25 @@ def _read(path: Path, options: Options) -> Raw:
         ),
         ids=tuple(f"row {at + 1}" for at in range(len(frame))),
         notes=notes,
+        named=named,
     )
+
+
+def _named(frame: pd.DataFrame, options: Options, *, target: str, path: Path) -> dict[Role, Named]:
+    """Return the columns that decide the division."""
+    named: dict[Role, Named] = {}
+    asked: tuple[tuple[Role, str | None], ...] = (("group", options.group), ("time", options.time))
+    for role, name in asked:
+        if name is None:
+            continue
+        rest = [str(column) for column in frame.columns if column != target]
+        if name not in rest:
+            raise BadArgumentError(
+                f"`{role}` must name a column of {shown(path)} besides the target. Received "
+                f"{shown(name)!r}.{nearest(name, rest)} It has {listed(rest)}."
+            )
+        named[role] = read_named(frame[name], role, name=name, where=shown(path))
+    return named
 
 
 def _target_name(path: Path, columns: list[str], target: str | None) -> str:
@@ -219,13 +241,9 @@ def _text_among_numbers(column: pd.Series[Any]) -> tuple[int, Any] | None:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Parquet needs pyarrow, for {shown(path)}; install assay[parquet] or give a .csv."
-        ) from error
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(path) as file:
             facts, names = file.metadata, list(file.schema_arrow.names)
