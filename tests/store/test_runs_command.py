@@ -107,10 +107,12 @@ def test_removing_asks_on_a_terminal(
 
 
 def test_a_run_in_progress_is_not_removed(runs: Path, capsys: pytest.CaptureFixture[str]):
-    with Store.open(runs) as store, store.lock():
+    with Store.open(runs) as store, store.joined(store.study("abc").id):
         code, _, err = call(capsys, "rm", "abc", "--yes", "--store", runs)
         assert code == 1
-        assert err.startswith("assay: One study at a time may write to a store. ")
+        assert err.startswith(
+            "assay: A study that is being written cannot be removed. 'abc123' is in use"
+        )
         assert len(store.studies()) == 2
 
 

@@ -63,7 +63,7 @@ def test_a_study_counts_its_own_trials(store: Store):
 def test_a_run_that_nobody_works_on_is_not_shown_as_running(store: Store):
     store.add_study("abc", {}, [], {})
     assert store.study("abc").status == "stopped"
-    with store.lock():
+    with store.joined("abc"):
         assert store.study("abc").status == "running"
     store.set_status("abc", "finished")
     assert store.study("abc").status == "finished"
@@ -336,16 +336,37 @@ def test_a_network_folder_is_refused():
     )
 
 
-def test_a_store_in_use_names_host_and_process(store: Store, tmp_path: Path):
-    with store.lock(), pytest.raises(StoreError) as caught, store.lock():
+def test_a_study_in_use_names_host_and_process(store: Store):
+    with store.joined("abc"), pytest.raises(StoreError) as caught, store.alone("abc"):
         pass
     assert str(caught.value) == (
-        f"One study at a time may write to a store. {str(store.files)!r} is in use by process "
-        f"{os.getpid()} on {socket.gethostname()}; wait until it ends, or name another folder "
-        "with --store."
+        "A study that is being written cannot be removed. 'abc' is in use by process "
+        f"{os.getpid()} on {socket.gethostname()}; wait until it ends."
     )
-    with store.lock():  # free again
+    with store.alone("abc"):  # free again
         pass
+
+
+def test_several_processes_may_work_on_one_study(store: Store):
+    with store.joined("abc"), store.joined("abc"), store.joined("other"):
+        pass
+
+
+def test_a_trial_is_claimed_by_one_at_a_time(store: Store):
+    first = store.claim("0123")
+    assert first is not None
+    assert store.claim("0123") is None
+    first.release()
+    again = store.claim("0123")
+    assert again is not None
+    again.release()
+
+
+def test_a_turn_is_waited_for_and_given_up_when_asked(store: Store):
+    looks = []
+    with store.turn(lambda: False), store.turn(lambda: looks.append(1) or len(looks) > 2):
+        pass
+    assert len(looks) == 3
 
 
 def test_opening_imports_neither_torch_nor_alembic(tmp_path: Path):

@@ -69,7 +69,7 @@ def run(code: str, *words: object, prefix: tuple[str, ...] = ()) -> str:
 
 def test_a_killed_holder_leaves_no_lock(tmp_path: Path):
     def hold(say: Callable[[str], None]) -> None:
-        with Store.open(tmp_path) as store, store.lock():
+        with Store.open(tmp_path) as store, store.joined("abc"):
             say("in")
             time.sleep(60)
 
@@ -78,9 +78,9 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path):
         with holder.voice, Store.open(tmp_path) as store:
             assert holder.voice.readline() == "in\n"
             with pytest.raises(StoreError, match=rf"in use by process {holder.pid} on "):
-                store.lock().__enter__()
+                store.alone("abc").__enter__()
             holder.kill()
-            with store.lock():
+            with store.alone("abc"):
                 pass
 
 

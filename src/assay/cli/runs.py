@@ -89,7 +89,7 @@ def _remove(store: Store, args: argparse.Namespace) -> int | None:
     study = store.study(args.id)
     if not args.yes and not _confirmed(study.id):
         return 1
-    with store.lock():
+    with store.alone(study.id):
         removed = store.remove_study(study.id)
     if args.json:
         print(json.dumps({"removed": study.id, "trials": removed}))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
+from assay.compare.baselines import baselines_for, modules
 from assay.compare.request import Request
 from assay.data.dataset import Dataset
+from assay.engine.classical import FAMILY
 from assay.engine.executor import Inline, Job, JobResult, Pool
 from assay.engine.machine import cores, processor, versions
 from assay.engine.signals import Stop, stop_on_signals
@@ -23,10 +27,12 @@ from assay.engine.spec import (
 )
 from assay.errors import TrialError, UnknownNameError
 from assay.models.foreign import origin
+from assay.store.lock import Claim
 from assay.store.store import Store
 
 _EVALUATED = 0.45  # examples evaluated for each one trained on, at most: about 15 % of the time
 _FEWEST = 2  # evaluations of a trial, however few its steps
+_LOOK_AGAIN = 0.3  # seconds between two looks at what other processes have finished
 
 Executor = Pool | Inline
 OnEvent = Callable[[Event], None]
@@ -56,6 +62,7 @@ class Campaign:
         self._modules: tuple[str, ...] = ()
         self._stop = Stop()
         self.hint = "run the same command again to continue"  # ends the sentence after a stop
+        self.trials_run = 0  # by this process
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -93,18 +100,65 @@ class Campaign:
         return self._in_order(planned, failures)
 
     def train(self, specs: Sequence[TrialSpec]) -> dict[str, TrialRecord]:
-        """Run the trials that have no record, and return the records made."""
+        """Run the trials that have no record, and return the records made.
+
+        Other processes may work on the same trials: each is run by whoever claims it first, and
+        what others have claimed is waited for.
+        """
         self._preload([spec.candidate for spec in specs])
         waiting = {spec.hash: spec for spec in specs}
-        jobs = [Job("trial", spec.hash, self._trial_payload(spec)) for spec in specs]
-        made = {}
-        for job, result in self._run(jobs):
-            record = _record(waiting[job.key], result)
-            if result.status == "failed":  # otherwise the trial itself has told
-                self._tell("fail", record.candidate, seed=record.seed, text=record.reason)
-            self.store.add_trial(record)
-            made[record.hash] = record
+        made: dict[str, TrialRecord] = {}
+        while waiting:
+            for record in self._run_claimed(waiting):
+                made[record.hash] = record
+            waiting = {name: spec for name, spec in waiting.items() if name not in made}
+            theirs = self._of_others(waiting)
+            made |= theirs
+            waiting = {name: spec for name, spec in waiting.items() if name not in theirs}
+            if waiting:
+                self._wait()
         return made
+
+    def _run_claimed(self, waiting: Mapping[str, TrialSpec]) -> Iterator[TrialRecord]:
+        """Run every trial that nobody else runs, and yield its record."""
+        claims: dict[str, Claim] = {}
+        try:
+            for job, result in self._run(self._claimed(waiting, claims)):
+                record = _record(waiting[job.key], result)
+                if result.status == "failed":  # otherwise the trial itself has told
+                    self._tell("fail", record.candidate, seed=record.seed, text=record.reason)
+                self.store.add_trial(record)
+                claims.pop(job.key).release()
+                self.trials_run += 1
+                yield record
+        finally:
+            for claim in claims.values():
+                claim.release()
+
+    def _claimed(self, waiting: Mapping[str, TrialSpec], claims: dict[str, Claim]) -> Iterator[Job]:
+        """Yield a job for every trial that can be claimed, at the moment it is asked for."""
+        for name, spec in waiting.items():
+            claim = self.store.claim(name)
+            if claim is None:
+                continue
+            if self.store.trial(name) is not None:  # somebody has just finished it
+                claim.release()
+                continue
+            claims[name] = claim
+            yield Job("trial", name, self._trial_payload(spec))
+
+    def _of_others(self, waiting: Mapping[str, TrialSpec]) -> dict[str, TrialRecord]:
+        """Return what is on record by now, and tell of what other processes did."""
+        found = self.store.trials(waiting)
+        for record in found.values():
+            self.on_event(from_record(record))
+        return found
+
+    def _wait(self) -> None:
+        """Let other processes get on with what they have claimed."""
+        if self._stop.requested:
+            raise self._stop.error(f"Stopped; {self.hint}")
+        time.sleep(_LOOK_AGAIN)
 
     def measure(self, trained: Iterable[tuple[TrialSpec, TrialRecord]]) -> dict[str, Measurement]:
         """Measure one trained network per candidate, one at a time, and return what it costs."""
@@ -122,15 +176,27 @@ class Campaign:
                 self._tell("fail", name, text=f"not measured: {result.reason}")
         return found
 
+    @property
+    def at_once(self) -> int:
+        """Trials that run beside each other."""
+        return max(self.request.workers or cores(), 1) if self.request.workers != 0 else 1
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stop.requested
+
     def _run(
-        self, jobs: Sequence[Job], at_once: int | None = None
+        self, jobs: Iterable[Job], at_once: int | None = None
     ) -> Iterator[tuple[Job, JobResult]]:
         """Yield what ended; raise once a stop was asked for and everything has ended."""
-        if not jobs:
+        line = iter(jobs)
+        first = next(line, None)
+        if first is None:
             return
         executor = self._start()
         if not self._stop.requested:
-            for job, result in executor.run(jobs, self.on_event, at_once=at_once):
+            for job, result in executor.run(chain([first], line), self.on_event, at_once=at_once):
                 if result.status != "stopped":
                     yield job, result
         if executor.stopping or self._stop.requested:
@@ -158,8 +224,12 @@ class Campaign:
             self._executor.stop()
 
     def _preload(self, candidates: Iterable[Candidate]) -> None:
-        libraries = {origin(c.name)[0] for c in candidates} & {"timm", "torchvision"}
-        self._modules = tuple(sorted(libraries))
+        given = list(candidates)
+        libraries = {origin(c.name)[0] for c in given if c.family != FAMILY}
+        opponents = (
+            baselines_for(self.dataset, self.request.limit) if self.request.baselines else ()
+        )
+        self._modules = (*sorted(libraries & {"timm", "torchvision"}), *modules(opponents))
 
     def _threads(self, trials: int) -> int:
         """Return the most threads of a trial: more than one only where cores are left over."""
@@ -248,6 +318,20 @@ class Campaign:
 
     def _tell(self, kind: Any, candidate: str, *, seed: int = -1, text: str = "") -> None:
         self.on_event(Event(kind=kind, candidate=candidate, seed=seed, text=text))
+
+
+def from_record(record: TrialRecord) -> Event:
+    """Return the event that tells of a trial that need not be run."""
+    score = max((p.val_score for p in record.curve), default=None)
+    return Event(
+        kind="finish" if record.status == "finished" else "fail",
+        candidate=record.candidate,
+        seed=record.seed,
+        step=record.steps,
+        steps=record.steps,
+        score=score,
+        text=record.reason or "from records",
+    )
 
 
 def _seconds(spec: TrialSpec) -> float:

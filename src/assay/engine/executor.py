@@ -9,7 +9,6 @@ import shutil
 import signal
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,6 +64,24 @@ class _Waiting:
 
     job: Job
     killed: int = 0  # times that its process was killed from outside
+
+
+class _Queue:
+    """What waits: jobs that start again, the last put back first, then those that are new."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._again: list[_Waiting] = []
+        self._new = iter(jobs)
+
+    def put_back(self, waiting: _Waiting) -> None:
+        self._again.append(waiting)
+
+    def take(self) -> _Waiting | None:
+        """Return the next, or None when there is none."""
+        if self._again:
+            return self._again.pop()
+        job = next(self._new, None)
+        return None if job is None else _Waiting(job)
 
 
 @dataclass
@@ -160,6 +177,8 @@ class Pool:
     ) -> Iterator[tuple[Job, JobResult]]:
         """Yield every job with its result as it ends. They start in the order given.
 
+        A job is taken from `jobs` when there is room for it and not before.
+
         Args:
             jobs: What is to be done.
             on_event: Called with what the jobs report, in this process and thread.
@@ -169,10 +188,10 @@ class Pool:
             StoreError: When a job cannot write its files; the others are killed.
             TrialError: When the warm process dies again and again.
         """
-        queue = deque(_Waiting(job) for job in jobs)
+        queue = _Queue(jobs)
         try:
-            while queue or self._running:
-                self._fill(queue, at_once or self.workers)
+            self._fill(queue, at_once or self.workers)
+            while self._running:
                 self._listen(queue, on_event or _ignore)
                 results = self._ended(queue, on_event or _ignore)
                 self._fill(queue, at_once or self.workers)  # nobody waits for what the caller does
@@ -209,12 +228,13 @@ class Pool:
         if self._rope >= 0:
             os.write(self._rope, b"!")
 
-    def _fill(self, queue: deque[_Waiting], at_once: int) -> None:
+    def _fill(self, queue: _Queue, at_once: int) -> None:
         """Start jobs until `at_once` run; after a stop, none."""
-        if self.stopping:
-            queue.clear()
-        while queue and len(self._running) < at_once:
-            self._start(queue.popleft())
+        while not self.stopping and len(self._running) < at_once:
+            waiting = queue.take()
+            if waiting is None:
+                return
+            self._start(waiting)
 
     def _start(self, waiting: _Waiting) -> None:
         self._number += 1
@@ -228,7 +248,7 @@ class Pool:
         pipe = self._process.start(request)
         self._running[self._number] = _Running(self._number, waiting, pipe, log, kills_for_memory())
 
-    def _listen(self, queue: deque[_Waiting], on_event: OnEvent) -> None:
+    def _listen(self, queue: _Queue, on_event: OnEvent) -> None:
         """Wait until something happens, and take it in."""
         if not self._running:
             return
@@ -266,7 +286,7 @@ class Pool:
             for number in self._running:
                 self._warm.signal(number, signal_number)
 
-    def _hear(self, queue: deque[_Waiting]) -> None:
+    def _hear(self, queue: _Queue) -> None:
         """Take in what the warm process says."""
         messages = self._process.hear()
         if messages is None:
@@ -277,7 +297,7 @@ class Pool:
             if running is not None:
                 running.ended = message.get("ended", running.ended)
 
-    def _start_again(self, queue: deque[_Waiting]) -> None:
+    def _start_again(self, queue: _Queue) -> None:
         """Replace the warm process, which is gone and its children with it."""
         self._deaths += 1
         words, code = self._process.last_words(), self._process.close()
@@ -292,12 +312,12 @@ class Pool:
             )
         lost = [r for r in self._running.values() if not self.stopping and not _heard(r)]
         for running in reversed(lost):
-            queue.appendleft(running.waiting)
+            queue.put_back(running.waiting)
             self._forget(running)
         if not self.stopping:
             self._warm = WarmProcess(self._folder, self._options)
 
-    def _ended(self, queue: deque[_Waiting], on_event: OnEvent) -> list[tuple[Job, JobResult]]:
+    def _ended(self, queue: _Queue, on_event: OnEvent) -> list[tuple[Job, JobResult]]:
         """Return the jobs whose processes have ended; put back those that may try again."""
         results = []
         for running in [r for r in self._running.values() if r.ended is not None]:
@@ -305,7 +325,7 @@ class Pool:
             self._forget(running)
             result = self._result(running)
             if result is None:
-                queue.appendleft(_Waiting(running.waiting.job, running.waiting.killed + 1))
+                queue.put_back(_Waiting(running.waiting.job, running.waiting.killed + 1))
                 on_event(_again(running))
             else:
                 results.append((running.waiting.job, result))

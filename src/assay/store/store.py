@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from assay.engine.spec import Measurement, TrialRecord, record_from_json, spec_from_json
 from assay.errors import BadArgumentError, MissingPathError, StoreError, UnknownNameError, nearest
-from assay.store.lock import exclusive, is_held
+from assay.store.lock import Claim, claim, exclusive, in_turn, is_held, shared
 from assay.store.place import Place, locate, refuse_network_folder
 
 if TYPE_CHECKING:
@@ -98,13 +98,37 @@ class Store:
         """Close the database."""
         self._database.close()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Keep other studies out for the length of a `with` block.
+    def joined(self, study: str) -> AbstractContextManager[None]:
+        """Be one of the processes that work on a study, for the length of a `with` block.
 
         Raises:
-            StoreError: When another process is in; the text names its host and process id.
+            StoreError: When another process removes it just now.
         """
-        return exclusive(self.files / "lock")
+        return shared(self._lock("study", study))
+
+    def alone(self, study: str) -> AbstractContextManager[None]:
+        """Keep every process out of a study for the length of a `with` block.
+
+        Raises:
+            StoreError: When one is in; the text names its host and process id.
+        """
+        return exclusive(self._lock("study", study))
+
+    def turn(self, give_up: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Do in a `with` block what only one process at a time may do here: plan and measure.
+
+        Args:
+            give_up: Asked while another process has its turn; true ends the waiting.
+        """
+        return in_turn(self._lock("turn", "turn"), give_up)
+
+    def claim(self, trial: str) -> Claim | None:
+        """Return the right to run a trial until it is released, or None: another process has it."""
+        return claim(self._lock("trial", trial))
+
+    def _lock(self, kind: str, name: str) -> Path:
+        _check_id(name)
+        return self.files / "locks" / f"{name}.{kind}"
 
     def add_study(
         self,
@@ -355,7 +379,7 @@ class Store:
         return StudyEntry(
             id=row.id,
             created=row.created,
-            status=self._status(row.status),
+            status=self._status(row.id, row.status),
             request=json.loads(row.request),
             data=json.loads(row.data),
             specs=tuple(json.loads(r.spec) for r in rows),
@@ -364,8 +388,8 @@ class Store:
             failed=statuses.count("failed"),
         )
 
-    def _status(self, written: str) -> str:
-        killed = written == "running" and not is_held(self.files / "lock")
+    def _status(self, study: str, written: str) -> str:
+        killed = written == "running" and not is_held(self.files / "locks" / f"{study}.study")
         return "stopped" if killed else written
 
     def _ids(self, connection: Connection) -> list[str]:
@@ -459,7 +483,8 @@ def _make_folder(place: Place) -> None:
         _make(place.database.parent)
         refuse_network_folder(place.database.parent)
     try:
-        (place.files / "lock").open("a").close()
+        _make(place.files / "locks")
+        (place.files / "locks" / "turn.turn").open("a").close()
     except OSError as error:
         raise _unwritable(place.files, error) from error
 
