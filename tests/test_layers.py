@@ -11,18 +11,21 @@ import pytest
 import assay
 
 ROOT = Path(assay.__file__).parent
-SHARED = {"errors", "engine.spec", "compare.result", "data.dataset"}  # plain values, no behaviour
+SHARED = {  # plain values, no behaviour
+    "errors", "engine.spec", "compare.result", "data.concern", "data.dataset",
+}  # fmt: skip
 ALLOWED = {
     "canon": set(),
     "data": set(),
     "store": set(),
+    "metrics": set(),
     "blocks": set(),
     "models": {"blocks", "canon"},
     "learners": {"models", "blocks", "data"},
-    "engine": {"learners", "models", "blocks", "data", "canon"},
+    "engine": {"learners", "models", "blocks", "data", "canon", "metrics"},
     "ship": {"engine", "models", "data", "store", "canon", "compare"},
-    "compare": {"engine", "models", "data", "store", "canon", "ship", "report"},
-    "report": {"canon", "store"},
+    "compare": {"engine", "models", "data", "store", "canon", "ship", "report", "metrics"},
+    "report": {"canon", "store", "metrics"},
     "testing": {"engine", "models", "blocks", "canon"},
 }
 

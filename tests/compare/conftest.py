@@ -40,7 +40,16 @@ def row(name: str, mean: float | None, *, rank: int = 1, seeds: int = 3, cost="d
 
 def pair(a: str, b: str, verdict: str = "not distinguishable") -> PairVerdict:
     return PairVerdict(
-        a=a, b=b, difference=0.1, low=0.0, high=0.2, p=0.01, p_holm=0.02, verdict=verdict
+        a=a,
+        b=b,
+        difference=0.1,
+        low=0.0,
+        high=0.2,
+        p=0.01,
+        p_holm=0.02,
+        verdict=verdict,
+        better=0.995,
+        loss=0.001,
     )
 
 

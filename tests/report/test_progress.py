@@ -4,6 +4,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from assay.compare.tuning import TUNING_SEED
 from assay.engine.spec import Event
 from assay.report import progress as module
 from assay.report.progress import Progress
@@ -170,3 +171,35 @@ def test_no_thread_draws():
     with Progress(console(terminal=True)) as shown:
         shown(trial("mlp", 0)[0])
         assert threading.active_count() == before
+
+
+def test_simple_opponents_take_no_line_and_no_share_of_the_whole():
+    shown = told(*trial("mlp", 0), *trial("baseline:majority", 0), expect=(["mlp"], 2))
+    assert display(shown)[0].split()[0] == "mlp"
+    assert display(shown)[-1].startswith("1 of 2 trials")
+    assert "majority" not in "".join(display(shown))
+
+
+def test_a_log_tells_of_a_simple_opponent_only_when_it_fails():
+    paper = console(terminal=False)
+    shown = Progress(paper)
+    for event in trial("baseline:majority", 0):
+        shown(event)
+    assert paper.file.getvalue() == ""
+    shown(Event(kind="fail", candidate="baseline:majority", seed=0, text="no memory"))
+    assert paper.file.getvalue() == "baseline:majority, seed 0: failed: no memory\n"
+
+
+def test_trials_that_try_settings_are_no_seeds():
+    assert module._TUNING == TUNING_SEED
+    shown = told(*trial("mlp", TUNING_SEED)[:2], expect=(["mlp"], 2))
+    assert display(shown)[0].split() == ["mlp", "○○", "trying", "settings"]
+    shown(trial("mlp", TUNING_SEED)[2])
+    assert display(shown)[0].split() == ["mlp", "○○", "waiting"]
+    assert display(shown)[-1].startswith("0 of 2 trials")
+
+
+def test_a_race_adds_seeds_to_those_it_began_with():
+    events = [event for seed in range(4) for event in trial("mlp", seed)]
+    shown = told(*events, *trial("lstm", 0), expect=(["mlp", "lstm"], 2))
+    assert display(shown)[-1].startswith("5 of 6 trials")

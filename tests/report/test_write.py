@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_study import HOSTILE, hostile, large, regression, study
+from fake_study import HOSTILE, by_log_loss, evident, hostile, large, regression, study
 from PIL import Image
 
 from assay.cli import main
 from assay.compare.result import StudyResult
+from assay.data.concern import Concern
 from assay.errors import BadArgumentError, DataError, StoreError
 from assay.report import page, plots
 from assay.report.codec import read_result, result_from_json, result_to_json
@@ -26,7 +27,7 @@ ALLOWED_TAGS = {
     "path", "nav", "button", "circle", "main", "p", "bdi", "h1", "span", "dl", "dt", "dd",
     "small", "noscript", "section", "h2", "h3", "table", "thead", "tr", "th", "tbody", "td", "i",
     "b", "g", "line", "text", "figure", "label", "select", "aside", "ol", "details", "summary",
-    "ul", "li", "img", "code", "pre", "footer", "script",
+    "ul", "li", "img", "br", "code", "pre", "footer", "script",
 }  # fmt: skip
 
 
@@ -153,6 +154,77 @@ def test_a_hard_example_is_told_as_its_task_is():
     assert "mostly read as" not in text
 
 
+def test_what_makes_the_ranking_worthless_stands_before_the_recommendation():
+    made = evident(shift=0.012)
+    text = page.render(made)
+    assert text.index(made.against["en"]) < text.index("<h1>") < text.index('id="concerns"')
+    assert text.index('id="concerns"') < text.index('id="ranking"')
+    beaten = page.render(evident())
+    assert beaten.index(evident().against["en"]) > beaten.index('id="baselines"')
+
+
+def test_errors_and_warnings_are_open_and_notes_are_folded():
+    text = page.render(evident())
+    section = text[text.index('id="concerns"') : text.index('id="ranking"')]
+    opened, folded = section.split("<details>")
+    assert opened.count("<li") == 2
+    assert opened.index("2 test examples are also") < opened.index("The validation score of")
+    assert "Where: image 17, image 402." in opened
+    assert "Notes: 2" in folded
+    assert folded.count("<li") == 2
+
+
+def test_what_against_says_is_not_said_twice():
+    made = evident(shift=0.012)
+    same = Concern(kind="baselines-not-beaten", severity="warning", **made.against)
+    text = page.render(replace(made, concerns=(same,)))
+    assert text.count(made.against["en"]) == 1
+
+
+def test_the_page_shows_what_stands_behind_the_ranking():
+    made = evident()
+    found = {a["id"] for _, a in Reader(page.render(made)).elements if "id" in a}
+    assert found >= {"concerns", "baselines", "race", "tuning", "classwise"}
+    for lang in ("en", "zh"):
+        text = page.render(made, lang)
+        for said in (made.resolution, made.next_hour, made.race, made.dropped["mlp"]):
+            assert said[lang] in text
+    assert not found & {a.get("id") for _, a in Reader(page.render(study())).elements} & {
+        "concerns", "baselines", "race", "tuning"}  # fmt: skip
+
+
+def test_a_cell_tells_the_probability_and_the_loss_from_its_row():
+    verdict = replace(
+        study().verdicts[0], difference=0.1, low=0.05, high=0.15, better=0.98, loss=0.001
+    )
+    text = page.render(replace(study(), verdicts=(verdict,)))
+    assert (
+        "resnet18 is truly better with probability 98%; choosing it would lose 0.10 points on "
+        "average."
+    ) in text
+    assert (
+        "whitened_cnn is truly better with probability 2%; choosing it would lose 10.10 points on "
+        "average."
+    ) in text
+
+
+def test_the_confidence_and_the_correction_are_those_of_the_study():
+    words = " ".join(Reader(page.render(by_log_loss())).words)
+    assert "90% interval" in words
+    assert "95% interval" not in words
+    assert "corrected for the number of pairs (Benjamini-Hochberg)" in words
+    assert "Holm" not in words
+
+
+def test_a_metric_of_which_less_is_better_says_so():
+    text = page.render(by_log_loss())
+    told = json.loads(Reader(text).scripts[0])
+    assert told["words"]["test"] == "Test log loss (smaller is better)"
+    assert told["words"]["validation"] == "validation accuracy"
+    assert (told["quality"]["share"], told["learning"]["share"]) == (False, True)
+    assert "Smaller log loss is better." in text
+
+
 def test_a_single_seed_says_what_cannot_be_said():
     assert TEXT["one_seed"][0] in page.render(study(seeds=1))
     assert TEXT["one_seed"][0] not in page.render(study(seeds=2))
@@ -243,7 +315,7 @@ def test_the_table_has_a_row_for_each_candidate(written):
 # The result as JSON
 
 
-@pytest.mark.parametrize("make", [study, hostile, regression])
+@pytest.mark.parametrize("make", [study, evident, hostile, regression])
 def test_a_result_survives_json(make):
     facts = result_to_json(make())
     again = result_from_json(json.loads(json.dumps(facts, allow_nan=False)))
@@ -309,6 +381,10 @@ def test_every_plot_is_a_picture(written):
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_hostile_names_can_be_plotted(lang: str):
     assert [name for name, _ in plots.draw(hostile(), lang)] == list(plots.PLOTS)
+
+
+def test_a_study_with_baselines_is_plotted():
+    assert [name for name, _ in plots.draw(by_log_loss())] == list(plots.PLOTS)
 
 
 def test_a_regression_is_plotted_without_confusion():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from assay.data.concern import Concern
 from assay.engine.spec import Measurement, Point
 
 
@@ -53,6 +54,7 @@ class CandidateResult:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
     recommended: bool = False
+    label: Mapping[str, str] = field(default_factory=dict)  # {"en", "zh"}, where `name` is a code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,8 @@ class PairVerdict:
     p: float
     p_holm: float
     verdict: Literal["better", "worse", "not distinguishable"]
+    better: float  # probability that `a` is truly better, in [0, 1]; NaN where nothing says
+    loss: float  # what choosing `a` loses on average, in the metric's unit, >= 0; NaN likewise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,32 @@ class Hard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TunedSetting:
+    """One setting that tuning tried; the fields of `compare.tuning.Tried`."""
+
+    number: int  # 0 is the card's default
+    knobs: Mapping[str, float]
+    lr: float
+    batch_size: int
+    rung: int  # the last one that it reached, from 0
+    steps: int
+    seconds: float
+    score: float  # on the validation part at that rung; NaN when it failed
+    reason: str = ""  # why it failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """What tuning found for one candidate; of a `compare.tuning.TuningResult`."""
+
+    candidate: str
+    chosen: int  # number of the setting that its trials took
+    scaling: str  # how the learning rate followed the batch: "linear" or "square root"
+    shares: tuple[float, ...]  # of the steps of a whole trial, by rung
+    settings: tuple[TunedSetting, ...]  # by number; empty when there was nothing to choose from
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
     """Everything the report shows."""
 
@@ -99,7 +129,7 @@ class StudyResult:
     created: str  # ISO 8601, UTC
     command: str  # what would repeat it
     data: Mapping[str, Any]  # name, source, task, inputs, classes, sizes, hashes, notes
-    metric: str  # the headline: "accuracy" or "rmse"
+    metric: str  # the headline: a name of `assay.metrics`, or what `--metric` asked for
     higher_is_better: bool
     budget: str  # as asked and as resolved, for people
     candidates: tuple[CandidateResult, ...]  # by rank
@@ -112,3 +142,12 @@ class StudyResult:
     seconds: float  # of the whole comparison, wall clock
     trials_run: int  # 0 when everything came from records
     folder: str  # where report, csv, json, plots and winner are
+    baselines: tuple[CandidateResult, ...] = ()  # what every network must beat, best first
+    against_baselines: tuple[PairVerdict, ...] = ()  # `a` is a network, `b` a baseline
+    concerns: tuple[Concern, ...] = ()  # what to know before trusting the above
+    resolution: Mapping[str, str] = field(default_factory=dict)  # {"en", "zh"}: what can be seen
+    next_hour: Mapping[str, str] = field(default_factory=dict)  # what more budget would decide
+    against: Mapping[str, str] = field(default_factory=dict)  # do the networks beat the baselines
+    tuning: tuple[Tuned, ...] = ()  # of each candidate, when settings were tried
+    race: Mapping[str, str] = field(default_factory=dict)  # why no more seeds were added
+    dropped: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # candidate -> why

@@ -110,6 +110,19 @@ def verdict_of(pair: PairVerdict, row: str) -> str:
     return "worse" if pair.verdict == "better" else "better"
 
 
+def loss_of(pair: PairVerdict, row: str) -> float:
+    """Return what choosing `row`, one of the two, loses on average.
+
+    Turned around it is E[max(d, 0)] = E[d] + E[max(-d, 0)], the difference and the other's loss.
+    """
+    return pair.loss if row == pair.a else max(pair.difference + pair.loss, 0.0)
+
+
+def better_of(pair: PairVerdict, row: str) -> float:
+    """Return the probability that `row`, one of the two, is truly better."""
+    return pair.better if row == pair.a else 1 - pair.better
+
+
 def versus(result: StudyResult) -> dict[str, str]:
     """Return each candidate's verdict against the recommended one."""
     chosen, found = result.recommendation.candidate, {}
@@ -129,6 +142,29 @@ def verdict_matrix(result: StudyResult) -> tuple[list[str], list[list[str]]]:
         for row in names
     ]
     return names, cells
+
+
+def beaten_by(result: StudyResult) -> dict[str, int]:
+    """Return how many networks have been shown to beat each baseline."""
+    found = dict.fromkeys((c.name for c in result.baselines), 0)
+    for pair in result.against_baselines:
+        if pair.verdict == "better" and pair.b in found:
+            found[pair.b] += 1
+    return found
+
+
+def unbeaten(result: StudyResult) -> bool:
+    """Return whether no network has been shown to beat every baseline."""
+    opponents = {c.name for c in result.baselines if c.score}
+    wins = {(v.a, v.b) for v in result.against_baselines if v.verdict == "better"}
+    return bool(opponents) and not any(
+        all((c.name, opponent) in wins for opponent in opponents) for c in ranked(result)
+    )
+
+
+def best_baseline(result: StudyResult) -> CandidateResult | None:
+    """Return the best baseline that finished."""
+    return next((c for c in result.baselines if c.score), None)
 
 
 def confusion(result: StudyResult) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from assay.compare.result import Estimate, StudyResult
+from assay.compare.result import CandidateResult, Estimate, StudyResult
+from assay.errors import AssayError
+from assay.metrics import METRICS, Metric, metric_for
 from assay.report.text import Words
 
 MISSING = "–"
@@ -55,9 +58,11 @@ def energy(value: float | None) -> str:
 
 
 def duration(value: float | None) -> str:
-    """Return a time given in seconds: 0.8 s, 42 s, 1 min 23 s, 2 h 5 min."""
+    """Return a time given in seconds: 40 ms, 0.8 s, 42 s, 1 min 23 s, 2 h 5 min."""
     if value is None or not math.isfinite(value):
         return MISSING
+    if 0 < value < 0.095:
+        return milliseconds(1000 * value)
     if value < 59.5:
         return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
     minutes, seconds = divmod(round(value), 60)
@@ -70,6 +75,15 @@ def probability(value: float) -> str:
     if not math.isfinite(value):
         return MISSING
     return "< 0.001" if value < 0.001 else f"= {value:.2g}" if value < 0.995 else "= 1"
+
+
+def chance(value: float) -> str:
+    """Return a probability in percent: 97%, 99.6%, > 99.9%."""
+    if not math.isfinite(value):
+        return MISSING
+    if value > 0.999 or value < 0.001:
+        return "> 99.9%" if value > 0.5 else "< 0.1%"
+    return f"{100 * value:.{0 if 0.0095 <= value < 0.9895 else 1}f}%"
 
 
 def _scaled(value: float | None) -> str:
@@ -116,15 +130,78 @@ class Scores:
         number = f"{100 * value:+.{self.decimals}f}".replace("-", "−")
         return words("points", value=number)
 
+    def loss(self, value: float, words: Words) -> str:
+        """Return an expected loss: 0.02 points, less than 0.0001 points; it has no sign."""
+        if not math.isfinite(value):
+            return MISSING
+        number = _least(100 * value if self.share else value, self.decimals + 1)
+        return words("points", value=number) if self.share else number
+
+
+def _least(value: float, decimals: int) -> str:
+    """Return a number from 0 with so many decimals; one that would be shown as 0 as a bound."""
+    least = 10.0**-decimals
+    return f"< {least:.{decimals}f}" if 0 < value < least / 2 else f"{value:.{decimals}f}"
+
 
 def scores_of(result: StudyResult) -> Scores:
-    """Return how this study's scores are written: as many decimals as its intervals deserve."""
+    """Return how this study's scores are written: as many decimals as its intervals deserve.
+
+    A share has one at least; another number has three digits at least.
+    """
     found = [c.score for c in result.candidates if c.score]
+    metric = _metric(result)
+    share = metric is not None and metric.share
     widths = [s.high - s.low for s in found if s.high > s.low]
-    share = result.metric == "accuracy"
-    typical = (sorted(widths)[len(widths) // 2] if widths else 0.01) * (100 if share else 1)
-    decimals = 1 - math.floor(math.log10(typical)) if typical > 0 else 1
-    return Scores(share, min(max(decimals, 1 if share else 0), 3 if share else 6))
+    typical = _middle(widths, 0.01) * (100 if share else 1)
+    decimals = 1 - math.floor(math.log10(typical)) if 0 < typical < math.inf else 1
+    if share:
+        return Scores(share, min(max(decimals, 1), 3))
+    means = [abs(s.mean) for s in found if s.mean and math.isfinite(s.mean)]
+    three = 2 - math.floor(math.log10(_middle(means, 1.0)))
+    return Scores(share, min(max(decimals, three, 0), 6))
+
+
+def validation_of(result: StudyResult) -> Scores:
+    """Return how scores on the validation part are written: accuracy, or R² without classes."""
+    share = bool(result.data.get("classes"))
+    headline = scores_of(result)
+    return headline if share and headline.share else Scores(share, 1 if share else 3)
+
+
+def metric_label(result: StudyResult, lang: str) -> str:
+    """Return what people call the headline metric; a stranger's is called as its function is."""
+    metric = _metric(result)
+    if metric is not None:
+        return metric.zh if lang == "zh" else metric.en
+    return result.metric.rpartition(":")[2].replace("_", " ")
+
+
+def _metric(result: StudyResult) -> Metric | None:
+    """Return the headline metric; None for one from outside, whose file is not executed here."""
+    name = result.metric.replace("_", "-")
+    if ":" in name or name.endswith(".py"):
+        return None
+    if name in METRICS:
+        return METRICS[name]
+    with suppress(AssayError):
+        return metric_for(name, str(result.data.get("task", "")))
+    return None
+
+
+def name_of(candidate: CandidateResult, words: Words) -> str:
+    """Return what people call a candidate or a baseline."""
+    return words.of(candidate.label) or candidate.name
+
+
+def words_of(result: StudyResult, lang: str) -> Words:
+    """Return the texts with this study's confidence and correction."""
+    settings = result.settings
+    return Words(lang, settings.get("confidence", 0.95), settings.get("correction", "holm"))
+
+
+def _middle(values: list[float], without: float) -> float:
+    return sorted(values)[len(values) // 2] if values else without
 
 
 def span(values: Iterable[float], margin: float = 0.04) -> tuple[float, float]:

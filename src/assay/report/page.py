@@ -6,21 +6,26 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup, escape
 
-from assay.compare.result import CandidateResult, Hard, StudyResult
-from assay.report import charts, figures
+from assay.canon.card import Lang
+from assay.compare.result import CandidateResult, Hard, PairVerdict, StudyResult
+from assay.report import charts, evidence, figures
+from assay.report.ablation import removals
 from assay.report.codec import cleaned
-from assay.report.figures import Scores, scores_of
+from assay.report.figures import Scores, scores_of, words_of
 from assay.report.text import Words
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "·", "": ""}
+SEVERITIES = {"error": "✗", "warning": "!", "note": "i"}
 KINDS = {"not distinguishable": "same", "": "self"}
 
 
@@ -35,7 +40,7 @@ class Page:
     @property
     def metric(self) -> str:
         """The headline metric's name."""
-        return self.words.label(self.result.metric)
+        return figures.metric_label(self.result, self.words.lang)
 
     @property
     def chosen(self) -> CandidateResult | None:
@@ -54,7 +59,7 @@ def render(result: StudyResult, lang: str = "en") -> str:
     from jinja2 import Environment, StrictUndefined
 
     shown = cleaned(result)
-    page = Page(shown, Words(lang), scores_of(shown))
+    page = Page(shown, words_of(shown, lang), scores_of(shown))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(_asset("page.html"))
     return template.render(**_view(page), **_assets(page))
@@ -64,17 +69,23 @@ def _view(page: Page) -> dict[str, Any]:
     t, result, score = page.words, page.result, page.score
     rows, failures = _ranking(page), _failures(result)
     hard = [_hard(page, item) for item in result.hardest[:24]]
-    adapted = _adapted(page)
+    adapted, told = _adapted(page), list(removals(result, cast(Lang, t.lang)))
     confusion = charts.confusion(result)
     return {
         "t": t, "result": result, "score": score, "n": figures, "metric": page.metric,
         "metric_head": t("test_metric", metric=page.metric),
-        "val_metric": _capital(t.label("accuracy" if score.share else "r2")),
-        "seeds": max((len(c.seeds) for c in result.candidates), default=0),
-        "chosen": page.chosen, "colors": len(charts.COLORS), "rows": rows,
+        "val_metric": _capital(_validation(page)), "val_name": _validation(page),
+        "seeds": _most_seeds(result),
+        "seeds_text": _seeds_text(page),
+        "unbeaten": bool(result.against) and charts.unbeaten(result),
+        "ranking_about": _ranking_about(page), "concerns": _concerns(page),
+        "baselines": evidence.baselines(result, t), "race": evidence.seeds_given(result, t),
+        "tuning": evidence.tuning(result, t), "classwise": evidence.classwise(result, t),
+        "removals": told, "chosen": page.chosen, "colors": len(charts.COLORS), "rows": rows,
         "strip_axis": _strip_axis(page), "failures": failures,
-        "toc": _contents(page, confusion, hard, adapted), "matrix": _matrix(page),
-        "signed": lambda v: score.difference(v, t), "cut": _cut(page, confusion),
+        "toc": _contents(page, told, confusion, hard, adapted), "matrix": _matrix(page),
+        "all_pairs": _all_pairs(page), "pairs_about": _pairs_about(page),
+        "cut": _cut(page, confusion),
         "hard": hard, "pictures": any(item["image"] for item in hard), "adapted": adapted,
         "study_settings": _pairs(page, result.settings), **_settings(page),
         "data_facts": _data_facts(page), "study_facts": _study_facts(page),
@@ -83,21 +94,75 @@ def _view(page: Page) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _contents(page: Page, confusion: Any, hard: Any, adapted: Any) -> list[str]:
+def _contents(page: Page, told: Any, confusion: Any, hard: Any, adapted: Any) -> list[str]:
     """Return the sections there is something to show in."""
     result = page.result
     there = {
+        "concerns": bool(evidence.concerns(result)),
         "ranking": True,
+        "baselines": bool(result.baselines),
+        "race": bool(result.race or result.dropped),
+        "removals": bool(told),
         "cost": any(c.cost for c in charts.ranked(result)),
         "curves": bool(charts.curves(result)),
         "verdicts": bool(result.verdicts),
         "confusion": bool(confusion["matrices"]),
+        "classwise": bool(evidence.classwise(result, page.words)["rows"]),
         "hardest": bool(hard),
+        "tuning": any(tuned.settings for tuned in result.tuning),
         "adapted": bool(adapted),
         "settings": True,
         "origin": True,
     }
     return [name for name, shown in there.items() if shown]
+
+
+def _most_seeds(result: StudyResult) -> int:
+    return max((len(c.seeds) for c in result.candidates), default=0)
+
+
+def _seeds_text(page: Page) -> str:
+    """Return how many seeds the candidates had; in a race not all have as many."""
+    counts = [len(c.seeds) for c in charts.ranked(page.result)]
+    if not counts or min(counts) == max(counts):
+        return str(_most_seeds(page.result))
+    return page.words("seeds_from_to", low=min(counts), high=max(counts))
+
+
+def _ranking_about(page: Page) -> str:
+    t = page.words
+    told = [t("ranking_about", metric=page.metric)]
+    opponent = charts.best_baseline(page.result)
+    if opponent:
+        told.append(t("ranking_baseline", name=figures.name_of(opponent, t)))
+    if not page.result.higher_is_better:
+        told.append(t("sentence_lower", metric=page.metric))
+    told.append(t("ranking_costs"))
+    return ("" if t.lang == "zh" else " ").join(told)
+
+
+def _validation(page: Page) -> str:
+    """Return the name of the score on the validation part."""
+    return page.words("accuracy" if figures.validation_of(page.result).share else "r2")
+
+
+def _concerns(page: Page) -> dict[str, list[dict[str, str]]]:
+    """Return errors and warnings, and the notes, which are folded."""
+    t = page.words
+    rows = [
+        {
+            "severity": concern.severity,
+            "mark": SEVERITIES[concern.severity],
+            "label": t(concern.severity),
+            "text": t.of(evidence.sentence(concern)),
+            "where": ("、" if t.lang == "zh" else ", ").join(concern.where),
+        }
+        for concern in evidence.concerns(page.result)
+    ]
+    return {
+        "told": [row for row in rows if row["severity"] != "note"],
+        "folded": [row for row in rows if row["severity"] == "note"],
+    }
 
 
 # The page's script, style and data
@@ -128,20 +193,25 @@ def _script_data(page: Page) -> dict[str, Any]:
     parameters = charts.cost_points(result, "parameters")
     _label(latency, figures.milliseconds)
     _label(parameters, figures.count)
-    validation = t.label("accuracy" if page.score.share else "r2")
+    validation = figures.validation_of(result)
     return {
-        "colors": charts.COLORS, "percent": page.score.share, "decimals": page.score.decimals,
+        "colors": charts.COLORS, "quality": vars(page.score), "learning": vars(validation),
         "latency": latency, "parameters": parameters, "curves": charts.curves(result),
         "confusion": charts.confusion(result), "command": result.command,
         "words": {
-            "test": t("test_metric", metric=page.metric), "latency": t("latency_axis"),
+            "test": _axis(page), "latency": t("latency_axis"),
             "parameters": t("parameters_axis"), "seconds": t("training_seconds"),
-            "validation": t("val_metric", metric=validation), "steps": t("training_steps"),
+            "validation": t("val_metric", metric=_validation(page)), "steps": t("training_steps"),
             "truth": t("truth"), "predicted": t("predicted"), "copied": t("copied"),
             "taken_for": t("taken_for", truth="{truth}", predicted="{predicted}"),
             "no_mistakes": t("no_mistakes"),
         },
     }  # fmt: skip
+
+
+def _axis(page: Page) -> str:
+    t, lower = page.words, not page.result.higher_is_better
+    return t("test_metric", metric=page.metric) + (f" ({t('lower_is_better')})" if lower else "")
 
 
 def _label(points: dict[str, Any], how: Any) -> None:
@@ -159,11 +229,13 @@ def _policy(*scripts: str) -> str:
     )
 
 
+@cache
 def _plotly() -> str:
     """Return plotly.js; read from its package, whose import is not needed."""
     return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
 
 
+@cache
 def _compressed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
@@ -185,6 +257,7 @@ def _ranking_row(page: Page, candidate: CandidateResult, verdict: str) -> dict[s
     return {
         "candidate": candidate,
         "note": _note(page, candidate),
+        "ended": t("dropped_after", count=len(candidate.seeds)) if _ended(page, candidate) else "",
         "sort": candidate.score.mean if candidate.score else "",
         "strip": _strip(page, candidate, verdict),
         "versus": t("recommended") if self_ else _versus_text(page, verdict),
@@ -209,6 +282,12 @@ def _note(page: Page, candidate: CandidateResult) -> str:
         missed = page.result.recommendation.excluded[candidate.name]
         notes.append(t("excluded", requirement=missed))
     return " · ".join(notes)
+
+
+def _ended(page: Page, candidate: CandidateResult) -> bool:
+    """Return whether a race ended for a candidate before it did for another."""
+    most = _most_seeds(page.result)
+    return candidate.name in page.result.dropped and len(candidate.seeds) < most
 
 
 def _costs(page: Page, candidate: CandidateResult) -> list[tuple[str, Any, str, str]]:
@@ -264,6 +343,9 @@ def _strip(page: Page, candidate: CandidateResult, verdict: str) -> Markup:
 def _guide(page: Page) -> str:
     low, high = _range(page)
     lines = [("grid", v) for v in figures.ticks(low, high)]
+    opponent = charts.best_baseline(page.result)
+    if opponent and opponent.score and low <= opponent.score.mean <= high:
+        lines.append(("base", opponent.score.mean))
     if page.chosen and page.chosen.score:
         lines.append(("ref", page.chosen.score.mean))
     return "".join(
@@ -321,7 +403,45 @@ def _sentence(page: Page, at: Mapping[frozenset[str], Any], row: str, col: str) 
     low, high = sorted((sign * pair.low, sign * pair.high))
     ends = {"difference": sign * pair.difference, "low": low, "high": high}
     texts = {k: page.score.difference(v, t) for k, v in ends.items()}
-    return t(f"sentence_{kind}", a=row, b=col, p=figures.probability(pair.p_holm), **texts)
+    p = figures.probability(pair.p_holm)
+    return t(f"sentence_{kind}", a=row, b=col, p=p, **texts) + _chance(page, pair, row)
+
+
+def _chance(page: Page, pair: PairVerdict, row: str) -> str:
+    better, loss = charts.better_of(pair, row), charts.loss_of(pair, row)
+    if not math.isfinite(better + loss):
+        return ""
+    t = page.words
+    texts = {"better": figures.chance(better), "loss": page.score.loss(loss, t)}
+    return t("sentence_chance", a=row, **texts)
+
+
+def _all_pairs(page: Page) -> list[tuple[str, str, list[str], str]]:
+    """Return (a, b, figures, verdict) of every pair."""
+    t, score = page.words, page.score
+    return [
+        (
+            v.a,
+            v.b,
+            [
+                score.difference(v.difference, t),
+                f"{score.difference(v.low, t)} … {score.difference(v.high, t)}",
+                figures.probability(v.p_holm),
+                figures.chance(v.better),
+                score.loss(v.loss, t),
+            ],
+            t(v.verdict),
+        )
+        for v in page.result.verdicts
+    ]
+
+
+def _pairs_about(page: Page) -> str:
+    t = page.words
+    if page.result.higher_is_better:
+        return t("pairs_about")
+    lower = t("pairs_lower", metric=_capital(page.metric))
+    return f"{t('pairs_about')}{'' if t.lang == 'zh' else ' '}{lower}"
 
 
 def _cut(page: Page, confusion: Mapping[str, Any]) -> str:

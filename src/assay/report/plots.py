@@ -14,7 +14,7 @@ from unicodedata import east_asian_width
 from assay.compare.result import CandidateResult, StudyResult
 from assay.report import charts, figures
 from assay.report.codec import cleaned
-from assay.report.figures import Scores, scores_of
+from assay.report.figures import Scores, metric_label, name_of, scores_of, validation_of, words_of
 from assay.report.text import Words
 
 if TYPE_CHECKING:
@@ -51,7 +51,14 @@ class Sheet:
     @property
     def test(self) -> str:
         """The headline metric's name."""
-        return self.words("test_metric", metric=self.words.label(self.result.metric))
+        name = metric_label(self.result, self.words.lang)
+        return self.words("test_metric", metric=name)
+
+    @property
+    def axis(self) -> str:
+        """The same, and which end is the good one where that may surprise."""
+        lower = "" if self.result.higher_is_better else f" ({self.words('lower_is_better')})"
+        return f"{self.test}{lower}"
 
 
 def draw(result: StudyResult, lang: str = "en") -> Iterator[tuple[str, bytes]]:
@@ -65,7 +72,7 @@ def draw(result: StudyResult, lang: str = "en") -> Iterator[tuple[str, bytes]]:
 
     shown = cleaned(result)
     fonts = [name for name in _CHINESE if name in _fonts()]
-    sheet = Sheet(shown, Words(lang if fonts else "en"), scores_of(shown))
+    sheet = Sheet(shown, words_of(shown, lang if fonts else "en"), scores_of(shown))
     family = (
         ["DejaVu Sans", *fonts[:1]] if sheet.words.lang == "en" else [*fonts[:1], "DejaVu Sans"]
     )
@@ -114,12 +121,12 @@ def _color(index: int) -> str:
     return charts.COLORS[index % len(charts.COLORS)][0]
 
 
-def _percent(axis: Any, sheet: Sheet) -> None:
+def _percent(axis: Any, *, share: bool) -> None:
     """Write a share in percent along `axis`, with the decimals its steps need."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    if sheet.score.share:
+    if share:
         axis.set_major_formatter(lambda value, _: f"{round(100 * value, 6):g}%")
 
 
@@ -134,6 +141,13 @@ def _ranking(sheet: Sheet) -> Figure | None:
     chosen = next((c for c in found if c.recommended), None)
     if chosen and chosen.score:
         axes.axvline(chosen.score.mean, color=ACCENT, linewidth=1, linestyle=(0, (4, 3)))
+    opponent = charts.best_baseline(sheet.result)
+    if opponent and opponent.score:
+        axes.axvline(
+            opponent.score.mean, color=SOFT, linewidth=1, linestyle=(0, (1, 2)),
+            label=f"{sheet.words('best_baseline')}: {_short(name_of(opponent, sheet.words))}",
+        )  # fmt: skip
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), borderpad=0)
     for place, candidate in enumerate(found):
         _interval(axes, sheet, place, candidate)
     axes.set_yticks(range(len(found)), [_short(c.name) for c in found], color=INK)
@@ -142,8 +156,8 @@ def _ranking(sheet: Sheet) -> Figure | None:
     axes.set_ylim(len(found) - 0.4, -0.7)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"{sheet.test}, {sheet.words('interval')}")
-    _percent(axes.xaxis, sheet)
+    axes.set_xlabel(f"{sheet.axis}, {sheet.words('interval')}")
+    _percent(axes.xaxis, share=sheet.score.share)
     return figure
 
 
@@ -190,7 +204,7 @@ def _cost(sheet: Sheet, cost: str, label: str) -> Figure | None:
         _point(axes, point, faint=k not in best)
     _limits(axes, sheet, points)
     axes.set_xlabel(label)
-    axes.set_ylabel(sheet.test)
+    axes.set_ylabel(sheet.axis)
     axes.xaxis.set_major_formatter(lambda value, _: _power(value))
     axes.legend(loc="lower right" if sheet.result.higher_is_better else "upper right")
     _name_points(figure, axes, points, best)
@@ -220,7 +234,7 @@ def _limits(axes: Axes, sheet: Sheet, points: Sequence[Mapping[str, Any]]) -> No
     high = max(high, max(p["high"] for p in points))
     axes.set_xlim(10**x_low, 10**x_high)
     axes.set_ylim(low, min(high, 1.004) if sheet.score.share else high)
-    _percent(axes.yaxis, sheet)
+    _percent(axes.yaxis, share=sheet.score.share)
 
 
 def _name_points(
@@ -289,12 +303,13 @@ def _curves(sheet: Sheet) -> Figure | None:
         if curve["on"]:
             _curve(axes, curve)
     low, high = _curve_limits(found)
-    axes.set_ylim(low, min(high, 1.006) if sheet.score.share else high)
+    share = validation_of(sheet.result).share
+    axes.set_ylim(low, min(high, 1.006) if share else high)
     axes.set_xlim(0, 1.01 * max(curve["seconds"][-1] for curve in found) or 1)
-    validation = sheet.words.label("accuracy" if sheet.score.share else "r2")
+    validation = sheet.words("accuracy" if share else "r2")
     axes.set_xlabel(sheet.words("training_seconds"))
     axes.set_ylabel(sheet.words("val_metric", metric=validation))
-    _percent(axes.yaxis, sheet)
+    _percent(axes.yaxis, share=share)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
     return figure
 

@@ -28,6 +28,8 @@ _BETWEEN = 0.1  # seconds between two drawings, at least
 _BAR = 18  # characters
 _MARGIN = 4  # lines of the terminal left free
 _MARKS = 12  # seeds shown one by one
+_QUIET = "baseline:"  # how the names of simple opponents begin, which take no line
+_TUNING = 10_000  # seed of every trial that tries a setting, as compare.tuning has it
 _TELLS = 0.08  # share of the work after which the time left can be guessed
 
 
@@ -35,7 +37,7 @@ _TELLS = 0.08  # share of the work after which the time left can be guessed
 class _Row:
     """Where one candidate stands."""
 
-    busy: Literal["", "planning", "measuring"] = ""
+    busy: Literal["", "planning", "measuring", "searching"] = ""
     steps: dict[int, tuple[int, int]] = field(default_factory=dict)  # seed: (taken, of)
     scores: dict[int, float] = field(default_factory=dict)  # seed: last validation score
     finished: set[int] = field(default_factory=set)  # seeds
@@ -61,6 +63,10 @@ class _Row:
         if self.broken or (self.failed and not self.finished):
             return "failed"
         return "done" if len(self.ended) >= max(seeds, 1) else "waiting"
+
+    def trials(self, seeds: int) -> int:
+        """Return how many trials are known of; a race adds to the `seeds` it began with."""
+        return 0 if self.broken else max(seeds, len(self.steps.keys() | self.ended))
 
     def share(self) -> float:
         """Return how many trials of work are done, parts of trials included."""
@@ -115,8 +121,9 @@ class Progress:
             self.rows.setdefault(name, _Row())
 
     def __call__(self, event: Event) -> None:
-        """Take in one event and draw."""
-        self._take_in(event)
+        """Take in one event and draw; simple opponents are told of only when they fail."""
+        if not event.candidate.startswith(_QUIET):
+            self._take_in(event)
         if self._live is None:
             self._print(event)
         elif time.monotonic() - self._drawn > _BETWEEN:
@@ -127,7 +134,9 @@ class Progress:
 
     def _take_in(self, event: Event) -> None:
         row = self.rows.setdefault(event.candidate, _Row())
-        if event.kind in ("plan", "measure"):
+        if event.seed == _TUNING:
+            row.busy = "" if event.kind in ("finish", "fail") else "searching"
+        elif event.kind in ("plan", "measure"):
             row.busy = "" if event.text else "planning" if event.kind == "plan" else "measuring"
         elif event.kind == "fail":
             self._take_in_failure(row, event)
@@ -175,7 +184,15 @@ class Progress:
         names = list(self.rows)
         if len(names) <= room:
             return names
-        order = {"training": 0, "planning": 0, "measuring": 0, "failed": 1, "waiting": 2, "done": 3}
+        order = {
+            "training": 0,
+            "planning": 0,
+            "measuring": 0,
+            "searching": 0,
+            "failed": 1,
+            "waiting": 2,
+            "done": 3,
+        }
         urgent = sorted(names, key=lambda name: order[self.rows[name].state(self.seeds)])
         kept = set(urgent[: room - 1])
         return [name for name in names if name in kept]
@@ -184,7 +201,7 @@ class Progress:
         from rich.text import Text
 
         state, score = row.state(self.seeds), max(row.scores.values(), default=None)
-        at_work = state in ("training", "planning", "measuring")
+        at_work = state in ("training", "planning", "measuring", "searching")
         told = self.words(state, seed=", ".join(map(str, row.running)))
         if row.note:
             told = f"{told} · {self._why(row, state)}"
@@ -229,7 +246,7 @@ class Progress:
 
     def _total(self) -> str:
         t, done = self.words, sum(len(row.ended) for row in self.rows.values())
-        total, now = self.seeds * self._to_run(), time.monotonic()
+        total, now = self._trials(), time.monotonic()
         told = t("trials", done=done, total=total) if total else t("trials_open", done=done)
         parts = [told, t("elapsed", time=duration(now - self._began))]
         share = sum(row.share() for row in self.rows.values()) / total if total else 0.0
@@ -238,8 +255,9 @@ class Progress:
             parts.append(t("left", time=duration(left)))
         return " · ".join(parts)
 
-    def _to_run(self) -> int:
-        return sum(not row.broken for row in self.rows.values())
+    def _trials(self) -> int:
+        """Return how many trials there will be as far as is known; 0 before `expect`."""
+        return sum(row.trials(self.seeds) for row in self.rows.values()) if self.seeds else 0
 
     # Anywhere else
 
@@ -253,6 +271,8 @@ class Progress:
     def _line(self, event: Event) -> str:
         """Return what is worth a line in a log."""
         t, name = self.words, event.candidate
+        if event.seed == _TUNING or (name.startswith(_QUIET) and event.kind != "fail"):
+            return ""
         if event.kind == "fail":
             key = "line_fail" if event.seed >= 0 else "line_fail_all"
             return t(key, name=name, seed=event.seed, text=event.text)

@@ -1,17 +1,19 @@
-"""A finished study in the terminal: the ranking, then the sentence that matters."""
+"""A finished study in the terminal: what to know first, the ranking, the sentence that matters."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.canon.idea import WITHOUT
 from assay.compare.result import CandidateResult, StudyResult
-from assay.report import charts, figures
+from assay.report import charts, evidence, figures
+from assay.report.ablation import removals
 from assay.report.codec import clean
-from assay.report.figures import scores_of
+from assay.report.figures import scores_of, words_of
 from assay.report.text import Words
 
 if TYPE_CHECKING:
@@ -22,9 +24,13 @@ if TYPE_CHECKING:
 _SHOWN = 20  # rows
 _TOLD = 8  # failed trials
 _REASON = 240  # letters of a reason
+_OPPONENTS = 4  # baselines
+_WHERE = 5  # places of a concern
 _STRIP = 21  # columns of the drawn interval
 _GAP = 2  # columns between two columns
 _LEAVING = ("artifact", "memory", "strip", "train_time", "parameters", "versus", "interval")
+_PIECES = re.compile(r"\s+|[（《“]*(?:[!-~−×µ…]+|[^\s])[，。；：、）》”！？]*")  # never divided
+_CONCERNS = {"error": ("✗", "red bold"), "warning": ("!", "yellow bold")}
 _STYLES = {"better": "green", "worse": "red", "not distinguishable": ""}
 
 
@@ -45,21 +51,136 @@ class _Column:
 
 
 def print_result(console: Console, result: StudyResult, lang: Literal["en", "zh"] = "en") -> None:
-    """Print the ranking, what failed, the recommendation and where the report is."""
+    """Print what to know first, the ranking, the recommendation and where the report is."""
     from rich.text import Text
 
-    t = Words(lang)
+    t = words_of(result, lang)
     console.print()
+    _print_first(console, result, t)
     console.print(ranking_table(result, lang, width=console.width))
     hidden = len(result.candidates) - _SHOWN
     if hidden > 0:
         console.print(Text(t("more_rows", count=hidden), style="dim"))
     _print_failures(console, result, t)
+    _print_opponents(console, result, t)
     console.print()
-    console.print(Text(clean(t.of(result.recommendation.why)), style="bold"))
+    console.print(_sentence(clean(t.of(result.recommendation.why)), t, console.width, "bold"))
+    for sentence in removals(result, lang):
+        console.print(Text(sentence), soft_wrap=True)
+    for text in (result.race, result.resolution, result.next_hour):
+        if text:
+            console.print(_sentence(clean(t.of(text)), t, console.width))
+    if told := evidence.tuning_sentence(result, t):
+        console.print(_sentence(told, t, console.width))
     console.print(Text(_how_long(result, t), style="dim"))
     where = clean(f"{result.folder}/report.html")
     console.print(Text(f"{t('report_at')}: {where}"), soft_wrap=True)
+
+
+def _print_first(console: Console, result: StudyResult, t: Words) -> None:
+    """Print that nothing beats the baselines, errors and warnings; notes are only counted."""
+    from rich.text import Text
+
+    if result.against and charts.unbeaten(result):
+        _print_marked(console, "!", t.of(result.against), t, "yellow bold", text_style="bold")
+        console.print()
+    found = evidence.concerns(result)
+    told = [concern for concern in found if concern.severity in _CONCERNS]
+    for concern in told:
+        mark, style = _CONCERNS[concern.severity]
+        places = ("、" if t.lang == "zh" else ", ").join(concern.where[:_WHERE])
+        places += " …" if len(concern.where) > _WHERE else ""
+        where = t("where", names=places) if places else ""
+        where = where if t.lang == "zh" else f" {where}".rstrip()
+        head = t("labelled", label=t(concern.severity), text="")
+        _print_marked(console, mark, f"{head}{t.of(evidence.sentence(concern))}{where}", t, style)
+    if len(told) < len(found):
+        console.print(Text(t("notes_more", count=len(found) - len(told)), style="dim"))
+    if found:
+        console.print()
+
+
+def _print_marked(
+    console: Console, mark: str, text: str, t: Words, style: str, text_style: str = ""
+) -> None:
+    """Print a mark and beside it a text, whose lines all begin in the same column."""
+    from rich.table import Table
+    from rich.text import Text
+
+    lines = Table.grid(padding=(0, 1, 0, 0))
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    lines.add_row(Text(mark, style=style), _sentence(clean(text), t, console.width - 3, text_style))
+    console.print(lines)
+
+
+def _sentence(text: str, t: Words, width: int, style: str = "") -> Text:
+    """Return a text to print; Chinese, which has no spaces, is broken into lines here."""
+    from rich.text import Text
+
+    return Text("\n".join(broken(text, width)) if t.lang == "zh" else text, style=style)
+
+
+def broken(text: str, width: int) -> list[str]:
+    """Return Chinese text in lines of at most `width` columns; no line begins with a stop."""
+    from rich.cells import cell_len
+
+    lines = [""]
+    for piece in _PIECES.findall(text):
+        if lines[-1] and cell_len(lines[-1]) + cell_len(piece.rstrip()) > width:
+            lines[-1] = lines[-1].rstrip()
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip()
+    return lines
+
+
+def _print_opponents(console: Console, result: StudyResult, t: Words) -> None:
+    """Print the baselines, the best first, and how many networks beat each."""
+    from rich.text import Text
+
+    shown = result.baselines[:_OPPONENTS]
+    if not shown:
+        return
+    score, beaten, total = scores_of(result), charts.beaten_by(result), len(charts.ranked(result))
+    columns: list[tuple[str, list[str], Literal["left", "right"]]] = [
+        (t("baseline"), [_opponent(c, t, console.width) for c in shown], "left"),
+        (_capital(figures.metric_label(result, t.lang)), [score(_mean(c)) for c in shown], "right"),
+        (t("interval"), [score.interval(c.score) for c in shown], "left"),
+        (t("train_time"), [_time(c) for c in shown], "right"),
+        (
+            t("beaten_by"),
+            [t("beaten_short", count=beaten[c.name], total=total) for c in shown],
+            "right",
+        ),
+    ]
+    table = _bare_table()
+    for head, _, justify in columns:
+        table.add_column(head, justify=justify, no_wrap=True, overflow="ellipsis")
+    for cells in zip(*(texts for _, texts, _ in columns), strict=True):
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print()
+    console.print(table)
+    if len(result.baselines) > _OPPONENTS:
+        more = t("more_rows", count=len(result.baselines) - _OPPONENTS)
+        console.print(Text(more, style="dim"))
+
+
+def _opponent(c: CandidateResult, t: Words, width: int) -> str:
+    return short_name(figures.name_of(c, t), max(width // 3, 24))
+
+
+def _bare_table() -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0),
+        header_style="dim", collapse_padding=True,
+    )  # fmt: skip
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def ranking_table(
@@ -72,14 +193,8 @@ def ranking_table(
         lang: en or zh.
         width: Columns of the terminal.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0),
-        header_style="dim", collapse_padding=True,
-    )  # fmt: skip
-    columns = _that_fit(_columns(result, Words(lang), width), width)
+    table = _bare_table()
+    columns = _that_fit(_columns(result, words_of(result, lang), width), width)
     for column in columns:
         table.add_column(column.head, justify=column.justify, no_wrap=True, overflow="ellipsis")
     for cells in zip(*(column.cells for column in columns), strict=True):
@@ -121,19 +236,24 @@ def _columns(result: StudyResult, t: Words, width: int) -> list[_Column]:
             ("artifact", "artifact", "artifact_bytes", n.size),
         )
     ]
-    head = t.label(result.metric)
     return [
         column("rank", "#", [str(c.rank) if c.score else n.MISSING for c in shown]),
         column(
             "candidate", t("candidate"), [short_name(c.name, width // 4) for c in shown], left=True
         ),
-        column("score", head[:1].upper() + head[1:], [score(_mean(c)) for c in shown]),
+        column("score", _head(result, t), [score(_mean(c)) for c in shown]),
         column("interval", t("interval"), [score.interval(c.score) for c in shown], left=True),
         _Column("strip", "", [_strip(c, low, high) for c in shown], "left"),
         _Column("versus", t("verdict"), [_versus(c, verdicts, t) for c in shown], "left"),
         *costs,
         column("train_time", t("train_time"), [_time(c) for c in shown]),
     ]
+
+
+def _head(result: StudyResult, t: Words) -> str:
+    """Return the metric's name, with an arrow down where smaller is better."""
+    name = short_name(_capital(figures.metric_label(result, t.lang)), 24)
+    return name if result.higher_is_better else f"{name} ↓"
 
 
 def _mean(c: CandidateResult) -> float | None:

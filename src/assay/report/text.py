@@ -28,6 +28,7 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     # sections
     "ranking": ("Ranking", "排名"),
+    "removals": ("What removing an idea did", "去掉某个设计的影响"),
     "cost": ("Quality against cost", "质量与代价"),
     "curves": ("Learning curves", "学习曲线"),
     "verdicts": ("Which differences are real", "哪些差异是真实的"),
@@ -39,10 +40,13 @@ TEXT: dict[str, tuple[str, str]] = {
     "failures": ("Failed trials", "失败的试验"),
     # explanations
     "ranking_about": (
-        "Mean {metric} on the test part over seeds, with its 95% interval; each dot is a seed. "
-        "The dashed line is the recommended candidate. Costs are of one thread on this machine.",
-        "测试集上各种子的平均{metric}及其 95% 区间；每个点是一个种子。"
-        "虚线是被推荐的候选。代价均在本机以单线程测得。",
+        "Mean {metric} on the test part over seeds, with its {level} interval; each dot is a seed. "
+        "The dashed line is the recommended candidate.",
+        "测试集上各种子的平均{metric}及其 {level} 区间；每个点是一个种子。虚线是被推荐的候选。",
+    ),
+    "ranking_costs": (
+        "Costs are of one thread on this machine.",
+        "代价均在本机以单线程测得。",
     ),
     "one_seed": (
         "There is one seed only: the intervals hold the chance in the examples, not the chance in "
@@ -52,15 +56,15 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "cost_about": (
         "Up and to the left is better. The line joins the candidates that no other beats on both "
-        "axes (the Pareto front); bars are 95% intervals.",
+        "axes (the Pareto front); bars are {level} intervals.",
         "越靠左上越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（"
-        "帕累托前沿）；竖线为 95% 区间。",
+        "帕累托前沿）；竖线为 {level} 区间。",
     ),
     "cost_about_lower": (
         "Down and to the left is better. The line joins the candidates that no other beats on both "
-        "axes (the Pareto front); bars are 95% intervals.",
+        "axes (the Pareto front); bars are {level} intervals.",
         "越靠左下越好。折线连接的候选在两个坐标轴上没有被任何其他候选同时超过（"
-        "帕累托前沿）；竖线为 95% 区间。",
+        "帕累托前沿）；竖线为 {level} 区间。",
     ),
     "curves_about": (
         "{score} on the validation part while training: the mean over seeds, and a band from the "
@@ -69,10 +73,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "色带为最低到最高的种子。在下方选择候选，其余保持灰色。",
     ),
     "verdicts_about": (
-        "Row against column, on the same test examples, corrected for the number of pairs (Holm). "
+        "Row against column, on the same test examples, {corrected_pairs}. "
         "A dot means that these data cannot tell the two apart, not that they are equal. Choose a "
         "cell for its figures.",
-        "行与列在相同测试样本上比较，并按比较次数校正（Holm）。"
+        "行与列在相同测试样本上比较，{corrected_pairs}。"
         "圆点表示这些数据无法区分两者，并不表示两者相同。点选单元格查看数值。",
     ),
     "confusion_about": (
@@ -117,7 +121,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "artifact": ("File", "文件"),
     "train_time": ("Training", "训练"),
     "energy": ("Energy proxy", "能耗估计"),
-    "interval": ("95% interval", "95% 区间"),
+    "interval": ("{level} interval", "{level} 区间"),
     "seed": ("seed", "种子"),
     "seeds_done": ("{done} of {total} seeds", "{total} 个种子完成 {done} 个"),
     "failed": ("failed", "失败"),
@@ -131,20 +135,22 @@ TEXT: dict[str, tuple[str, str]] = {
     "pair": ("Pair", "候选对"),
     "difference": ("Difference", "差异"),
     "verdict": ("Verdict", "结论"),
-    "p_holm": ("p (Holm)", "p（Holm）"),
+    "p_holm": ("p{corrected_short}", "p{corrected_short}"),
     "sentence_better": (
-        "{a} is better than {b} by {difference} (95% interval {low} to {high}, p {p} after Holm).",
-        "{a} 优于 {b}，差异 {difference}（95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+        "{a} is better than {b} by {difference} ({level} interval {low} to {high}, "
+        "p {p}{corrected}).",
+        "{a} 优于 {b}，差异 {difference}（{level} 区间 {low} 至 {high}，{corrected} p {p}）。",
     ),
     "sentence_worse": (
-        "{a} is worse than {b} by {difference} (95% interval {low} to {high}, p {p} after Holm).",
-        "{a} 差于 {b}，差异 {difference}（95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+        "{a} is worse than {b} by {difference} ({level} interval {low} to {high}, "
+        "p {p}{corrected}).",
+        "{a} 差于 {b}，差异 {difference}（{level} 区间 {low} 至 {high}，{corrected} p {p}）。",
     ),
     "sentence_not distinguishable": (
-        "These data cannot tell {a} from {b}: difference {difference} (95% interval {low} to "
-        "{high}, p {p} after Holm).",
+        "These data cannot tell {a} from {b}: difference {difference} ({level} interval {low} to "
+        "{high}, p {p}{corrected}).",
         "这些数据无法区分 {a} 与 {b}：差异 {difference}（"
-        "95% 区间 {low} 至 {high}，Holm 校正后 p {p}）。",
+        "{level} 区间 {low} 至 {high}，{corrected} p {p}）。",
     ),
     "points": ("{value} points", "{value} 个百分点"),
     "truth": ("truth", "真实"),
@@ -199,7 +205,109 @@ TEXT: dict[str, tuple[str, str]] = {
         "Written by Assay {version}. Every figure was measured on the machine named above.",
         "由 Assay {version} 生成。所有数值均在上述机器上测得。",
     ),
+    # what to know first
+    "concerns": ("What to know first", "请先了解"),
+    "error": ("Error", "错误"),
+    "warning": ("Warning", "警告"),
+    "note": ("Note", "说明"),
+    "notes_more": ("{count} notes in the report", "另有 {count} 条说明，见报告"),
+    "notes_fold": ("Notes: {count}", "说明：{count} 条"),
+    "labelled": ("{label}: {text}", "{label}：{text}"),
+    "where": ("Where: {names}.", "位置：{names}。"),
+    # baselines
+    "baselines": ("Simple opponents", "简单对手"),
+    "baselines_about": (
+        "Every network must beat these first. They learn from the same training part in seconds "
+        "and are scored on the same test examples.",
+        "每个网络首先必须胜过这些对手。它们用同一训练集在数秒内学成，并在相同的测试样本上评分。",
+    ),
+    "baseline": ("Opponent", "对手"),
+    "best_baseline": ("best simple opponent", "最好的简单对手"),
+    "ranking_baseline": (
+        "The dotted line is the best simple opponent, {name}.",
+        "点线是最好的简单对手：{name}。",
+    ),
+    "beaten_by": ("Beaten by", "胜过它的网络"),
+    "beaten_count": ("{count} of {total} networks", "{total} 个网络中的 {count} 个"),
+    "beaten_short": ("{count} of {total}", "{count}/{total}"),
+    # pairs
+    "better_chance": ("Better with probability", "更好的概率"),
+    "expected_loss": ("Expected loss", "期望损失"),
+    "sentence_chance": (
+        " {a} is truly better with probability {better}; choosing it would lose {loss} on average.",
+        "{a} 确实更好的概率为 {better}；选择它平均损失 {loss}。",
+    ),
+    "pairs_about": (
+        "Positive differences favour the first of a pair. The probability and the expected loss "
+        "are of choosing the first: the loss is the mean of what the second is truly better by, "
+        "counted as nothing where it is not.",
+        "差异为正表示前者更好。概率与期望损失均针对选择前者："
+        "损失是后者真正更好的幅度的平均值，后者不更好时计为零。",
+    ),
+    "pairs_lower": (
+        "{metric} is better when smaller: a positive difference means that the first has the "
+        "smaller one.",
+        "{metric}越小越好：差异为正表示前者的值更小。",
+    ),
+    "sentence_lower": ("Smaller {metric} is better.", "{metric}越小越好。"),
+    "lower_is_better": ("smaller is better", "越小越好"),
+    # seeds one by one
+    "race": ("Who got more seeds", "哪些候选得到更多种子"),
+    "race_rows": ("Seeds of all {count} candidates", "全部 {count} 个候选的种子数"),
+    "seeds_run": ("Seeds", "种子数"),
+    "dropped_why": ("Why no more", "不再增加的原因"),
+    "dropped_after": ("ended after {count} seeds", "{count} 个种子后结束"),
+    "seeds_from_to": ("{low} to {high}", "{low} 至 {high}"),
+    # tuning
+    "tuning": ("Tuning", "调参"),
+    "tuning_sentence": (
+        "Each candidate was tried with {settings} settings, its default among them, judged on the "
+        "validation part alone: {steps} training steps and {time} in all; {kept} of {total} "
+        "candidates keep the default.",
+        "每个候选都试了 {settings} 组设置（包括默认设置），只按验证集评判："
+        "共 {steps} 个训练步、{time}；{total} 个候选中有 {kept} 个保留默认设置。",
+    ),
+    "settings_tried": ("Tried", "试过"),
+    "chosen_setting": ("Chosen", "选中"),
+    "default": ("default", "默认"),
+    "setting_number": ("no. {number}", "第 {number} 组"),
+    "default_score": ("Validation {score} of the default", "默认设置的验证{score}"),
+    "chosen_score": ("Validation {score} of the chosen", "选中设置的验证{score}"),
+    "part_of_steps": ("after {share} of the steps", "训练 {share} 的步数后"),
+    "every_setting": ("All {count} settings", "全部 {count} 组设置"),
+    "settings_cut": (
+        "Only the first {count} are shown; results.json has them all.",
+        "只显示前 {count} 组；全部见 results.json。",
+    ),
+    "setting": ("Setting", "设置"),
+    # class by class
+    "classwise": ("Class by class", "逐类结果"),
+    "classwise_about": (
+        "{name} on the test part, all seeds together. Precision: how many of those taken for the "
+        "class are of it. Recall: how many of the class are found. F1: their harmonic mean.",
+        "{name} 在测试集上的结果，所有种子合计。精确率：被判为该类的样本中正确的比例；"
+        "召回率：该类样本中被找到的比例；F1：两者的调和平均。",
+    ),
+    "classwise_cut": (
+        "Only the {shown} classes with the lowest F1 of {total} are shown.",
+        "共 {total} 个类别，只显示 F1 最低的 {shown} 个。",
+    ),
+    "class": ("Class", "类别"),
+    "class_precision": ("Precision", "精确率"),
+    "class_recall": ("Recall", "召回率"),
+    "class_f1": ("F1", "F1"),
+    "class_support": ("Test examples", "测试样本数"),
     # names of settings
+    "metric": ("Metric", "指标"),
+    "tune": ("Settings tried", "试的设置数"),
+    "until": ("Until", "何时结束"),
+    "confidence": ("Confidence", "置信度"),
+    "correction": ("Correction", "多重比较校正"),
+    "splits": ("Divisions", "划分次数"),
+    "group": ("Group column", "分组列"),
+    "time": ("Time column", "时间列"),
+    "executor": ("Trials run on", "试验运行位置"),
+    "reach": ("Shift reach", "平移范围"),
     "models": ("Models", "模型"),
     "seeds": ("Seeds", "种子数"),
     "target": ("Target", "目标列"),
@@ -236,6 +344,7 @@ TEXT: dict[str, tuple[str, str]] = {
     # progress
     "planning": ("choosing how to compute", "选择计算方式"),
     "training": ("training, seed {seed}", "训练中，种子 {seed}"),
+    "searching": ("trying settings", "试设置中"),
     "measuring": ("measuring", "测量中"),
     "done": ("done", "完成"),
     "waiting": ("waiting", "等待"),
@@ -259,24 +368,55 @@ TEXT: dict[str, tuple[str, str]] = {
 }
 
 
+_CORRECTIONS: dict[str, dict[str, tuple[str, str]]] = {  # by what `--correction` names
+    "holm": {
+        "corrected": (" after Holm", "Holm 校正后"),
+        "corrected_short": (" (Holm)", "（Holm）"),
+        "corrected_pairs": ("corrected for the number of pairs (Holm)", "并按比较次数校正（Holm）"),
+    },
+    "bh": {
+        "corrected": (" after Benjamini-Hochberg", "Benjamini-Hochberg 校正后"),
+        "corrected_short": (" (Benjamini-Hochberg)", "（Benjamini-Hochberg）"),
+        "corrected_pairs": (
+            "corrected for the number of pairs (Benjamini-Hochberg)",
+            "并按比较次数校正（Benjamini-Hochberg）",
+        ),
+    },
+    "none": {
+        "corrected": (", not corrected", "未校正的"),
+        "corrected_short": (" (not corrected)", "（未校正）"),
+        "corrected_pairs": ("not corrected for the number of pairs", "未按比较次数校正"),
+    },
+}
+
+
 class Words:
     """The texts in one language: `words("rank")`.
 
     Args:
         lang: en or zh.
+        confidence: Share of intervals that hold the truth, between 0 and 1.
+        correction: Of the p values: holm, bh or none.
     """
 
-    def __init__(self, lang: str) -> None:
+    def __init__(self, lang: str, confidence: float = 0.95, correction: str = "holm") -> None:
         if lang not in LANGUAGES:
             raise BadArgumentError(
                 f"A report is written in English or Chinese. Received lang={lang!r}; use en or zh."
             )
         self.lang = lang
         self._column = LANGUAGES.index(lang)
+        known = _CORRECTIONS.get(correction, _CORRECTIONS["holm"])
+        self._always = {key: texts[self._column] for key, texts in known.items()}
+        self._always["level"] = f"{100 * confidence:g}%"
 
     def __call__(self, key: str, **values: Any) -> str:
         """Return the text of `key` with `values` filled in."""
-        return TEXT[key][self._column].format(**values)
+        return self.fill(TEXT[key], **values)
+
+    def fill(self, texts: tuple[str, str], **values: Any) -> str:
+        """Return the right one of (en, zh), filled with `values`, the level and the correction."""
+        return texts[self._column].format(**self._always, **values)
 
     def label(self, key: str) -> str:
         """Return the text of `key` where there is one, otherwise `key` itself, readable."""

@@ -12,8 +12,9 @@
   // Plotly reads some tags and entities in texts; names must stay what they are.
   const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const short = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
-  const percent = report.percent;
-  const shown = (value) => (percent ? (100 * value).toFixed(report.decimals) + "%" : value.toFixed(report.decimals));
+  const percent = report.quality.share;
+  const written = (how) => (value) => (how.share ? (100 * value).toFixed(how.decimals) + "%" : value.toFixed(how.decimals));
+  const shown = written(report.quality), learned = written(report.learning);
   const fade = (color, alpha) => color + Math.round(alpha * 255).toString(16).padStart(2, "0");
   const make = (tag, text, className) => {
     const node = document.createElement(tag);
@@ -96,7 +97,7 @@
   let across = "seconds";
   function drawCurves() {
     const node = find("chart-curves"), all = report.curves, on = all.filter((c) => c.on), off = all.filter((c) => !c.on);
-    const tip = (c) => c.mean.map((m, k) => `<b>${safe(c.name)}</b><br>${shown(m)} (${shown(c.low[k])}–${shown(c.high[k])})<br>${c.steps[k]} ${safe(words.steps)}, ${c.seconds[k].toFixed(1)} s`);
+    const tip = (c) => c.mean.map((m, k) => `<b>${safe(c.name)}</b><br>${learned(m)} (${learned(c.low[k])}–${learned(c.high[k])})<br>${c.steps[k]} ${safe(words.steps)}, ${c.seconds[k].toFixed(1)} s`);
     const traces = off.map((c) => ({ x: c[across], y: c.mean, mode: "lines", line: { color: style("--grey-line"), width: 1 }, text: tip(c), hovertemplate: "%{text}<extra></extra>" }));
     for (const c of on) traces.push({ x: [...c[across], ...[...c[across]].reverse()], y: [...c.high, ...[...c.low].reverse()], fill: "toself", fillcolor: fade(colorOf(c.color), 0.16), line: { width: 0 }, mode: "lines", hoverinfo: "skip" });
     for (const c of on) traces.push({ x: c[across], y: c.mean, mode: "lines", line: { color: colorOf(c.color), width: 2.2, dash: dashOf(c.color) }, text: tip(c), hovertemplate: "%{text}<extra></extra>" });
@@ -105,7 +106,7 @@
     const room = (top - low) * 0.04;
     const longest = Math.max(...all.map((c) => c[across][c[across].length - 1]));
     return Plotly.react(node, traces, layout({
-      xaxis: { range: [0, longest * 1.01], title: { text: words[across] } }, yaxis: quality({ range: [low - room, Math.min(top + room, percent ? 1.006 : Infinity)], title: { text: words.validation }, tickformat: percent ? ".0%" : "" }),
+      xaxis: { range: [0, longest * 1.01], title: { text: words[across] } }, yaxis: quality({ range: [low - room, Math.min(top + room, report.learning.share ? 1.006 : Infinity)], title: { text: words.validation }, tickformat: report.learning.share ? ".0%" : "" }),
     }), options);
   }
   function chips() {
@@ -234,7 +235,8 @@
 
   // Plotly travels compressed, a third of its size; the policy above admits exactly this text.
   async function load() {
-    const bytes = Uint8Array.from(atob(find("plotly").textContent), (c) => c.charCodeAt(0));
+    const letters = atob(find("plotly").textContent), bytes = new Uint8Array(letters.length);
+    for (let k = 0; k < letters.length; k++) bytes[k] = letters.charCodeAt(k);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
     script.textContent = await new Response(stream).text();
