@@ -3,17 +3,17 @@
 import base64
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
 
-from assay.compare.findings import Trained, hardest, rank, read_predictions, score_tables
+from assay.compare.findings import Trained, hardest, rank, score_tables
 from assay.data.dataset import Dataset
 from assay.engine.spec import Candidate, TrialRecord
-from assay.errors import StoreError
+from assay.metrics import METRICS
 
 
 def dataset(y, *, classes=("cat", "dog"), inputs=(1, 2, 2), ids=()) -> Dataset:
@@ -39,8 +39,9 @@ def dataset(y, *, classes=("cat", "dog"), inputs=(1, 2, 2), ids=()) -> Dataset:
     )
 
 
-def trained(name, predicted, *, failed=0, failure="") -> Trained:
+def trained(name, predicted, truth=(0, 0, 1, 1), *, failed=0, failure="") -> Trained:
     predicted = np.asarray(predicted)
+    right = (predicted == np.asarray(truth)).astype(float) if len(predicted) else predicted
     records = [
         TrialRecord(
             hash=f"{name}{seed}",
@@ -62,11 +63,19 @@ def trained(name, predicted, *, failed=0, failure="") -> Trained:
         specs=(),
         records=tuple(records),
         predicted=predicted,
+        scores=right,
         cost=None,
         failure=failure,
     )
 
 
+def in_error(name, predicted) -> Trained:
+    """Of values whose truth is 1 and 2, scored by the root mean square error."""
+    rows = [METRICS["rmse"].per_example(np.array(r), np.array([1.0, 2.0])) for r in predicted]
+    return replace(trained(name, predicted, truth=(1.0, 2.0)), scores=-np.array(rows))
+
+
+ACCURACY, RMSE = METRICS["accuracy"], METRICS["rmse"]
 DATA = dataset([0, 1, 0, 0, 1, 1])  # the test part is 0 0 1 1
 GOOD = trained("good", [[0, 0, 1, 1], [0, 0, 1, 0]])
 POOR = trained("poor", [[1, 1, 1, 0]])
@@ -75,7 +84,7 @@ UNPLANNED = trained("alien", np.empty((0, 0)), failure="does not accept the shap
 
 
 def test_rows_are_ranked_by_mean_score_and_the_failed_come_last():
-    rows = rank([BROKEN, POOR, UNPLANNED, GOOD], DATA)
+    rows = rank([BROKEN, POOR, UNPLANNED, GOOD], DATA, ACCURACY)
     assert [(r.rank, r.name) for r in rows] == [
         (1, "good"),
         (2, "poor"),
@@ -87,7 +96,7 @@ def test_rows_are_ranked_by_mean_score_and_the_failed_come_last():
 
 def test_smaller_errors_rank_first():
     data = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
-    rows = rank([trained("far", [[3.0, 4.0]]), trained("near", [[1.0, 2.5]])], data)
+    rows = rank([in_error("far", [[3.0, 4.0]]), in_error("near", [[1.0, 2.5]])], data, RMSE)
     assert [r.name for r in rows] == ["near", "far"]
     assert rows[0].score.mean == pytest.approx(math.sqrt(0.125))
     assert rows[1].score.mean == pytest.approx(2.0)
@@ -96,7 +105,7 @@ def test_smaller_errors_rank_first():
 
 
 def test_a_row_holds_means_over_the_seeds_that_finished():
-    (row,) = rank([trained("some", [[0, 0, 1, 1], [0, 0, 1, 1]], failed=1)], DATA)
+    (row,) = rank([trained("some", [[0, 0, 1, 1], [0, 0, 1, 1]], failed=1)], DATA, ACCURACY)
     assert row.metrics == {"test_accuracy": 1.0, "val_accuracy": 0.25}
     assert (row.train_seconds, row.samples_per_second) == (2.5, 10.0)
     assert [s.status for s in row.seeds] == ["finished", "finished", "failed"]
@@ -105,23 +114,23 @@ def test_a_row_holds_means_over_the_seeds_that_finished():
 
 
 def test_confusion_counts_truth_by_prediction_over_all_seeds():
-    (row,) = rank([GOOD], DATA)
+    (row,) = rank([GOOD], DATA, ACCURACY)
     assert row.confusion == ((4, 0), (1, 3))
 
 
 def test_a_candidate_that_could_not_be_planned_says_why():
-    (row,) = rank([UNPLANNED], DATA)
+    (row,) = rank([UNPLANNED], DATA, ACCURACY)
     assert row.score is None
     assert [s.reason for s in row.seeds] == ["does not accept the shape"]
 
 
-def test_scores_are_larger_for_what_is_better():
-    assert score_tables([GOOD, BROKEN], DATA) == {
-        "good": pytest.approx(np.array([[1, 1, 1, 1], [1, 1, 1, 0]]))
-    }
-    numbers = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
-    found = score_tables([trained("near", [[1.0, 2.5]])], numbers)
-    assert found["near"] == pytest.approx(np.array([[0.0, -0.25]]))
+def test_the_score_of_a_seed_is_the_metric_in_its_own_direction():
+    (row,) = rank([in_error("far", [[3.0, 4.0], [1.0, 3.0]])], dataset([0.0] * 4, classes=()), RMSE)
+    assert [s.score for s in row.seeds] == pytest.approx([2.0, math.sqrt(0.5)])
+
+
+def test_tables_are_of_those_that_finished():
+    assert list(score_tables([GOOD, BROKEN])) == ["good"]
 
 
 def test_the_hardest_examples_are_those_most_trials_got_wrong():
@@ -139,30 +148,10 @@ def test_the_hardest_examples_are_those_most_trials_got_wrong():
 
 def test_a_hard_value_is_shown_with_its_mean_error():
     data = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
-    (worst,) = hardest([trained("near", [[1.0, 2.5], [1.0, 3.5]])], data)
+    (worst,) = hardest([in_error("near", [[1.0, 2.5], [1.0, 3.5]])], data)
     assert worst.id == "example 3"
     assert (worst.truth, worst.predicted, worst.wrong, worst.png) == ("2", "3", 1.0, "")
 
 
 def test_nothing_is_hard_when_nothing_finished():
     assert hardest([BROKEN], DATA) == ()
-
-
-def test_predictions_are_read_from_the_trials_folders(tmp_path: Path):
-    for seed in range(2):
-        (tmp_path / str(seed)).mkdir()
-        probs = np.eye(3, dtype=np.float32)[[seed, 2]]
-        save_file({"test_probs": probs}, tmp_path / str(seed) / "outcome.safetensors")
-    found = read_predictions([tmp_path / "0", tmp_path / "1"], regression=False)
-    assert found.tolist() == [[0, 2], [1, 2]]
-
-
-def test_a_damaged_prediction_file_is_named(tmp_path: Path):
-    (tmp_path / "outcome.safetensors").write_bytes(b"not tensors at all")
-    with pytest.raises(StoreError) as caught:
-        read_predictions([tmp_path], regression=False)
-    assert str(caught.value) == (
-        "A finished trial keeps its predictions in outcome.safetensors. "
-        f"{tmp_path}/outcome.safetensors cannot be read (SafetensorError); remove the folder "
-        f"{tmp_path} and run the same command again."
-    )

@@ -36,6 +36,16 @@ def test_the_cheapest_unbeaten_candidate_is_recommended(three, verdicts):
     }
 
 
+def test_by_score_the_best_mean_of_the_unbeaten_is_recommended(three, verdicts):
+    found = recommend(three, verdicts, prefer="score")
+    assert found.candidate == "dear"
+    assert found.why == {
+        "en": "dear is recommended: it has the best mean of the 2 candidates that no other has "
+        "been shown to beat.",
+        "zh": "推荐 dear：在 2 个未被证明不如他者的候选中，它的均值最好。",
+    }
+
+
 def test_a_candidate_shown_worse_is_never_recommended_however_cheap(three, make_pair):
     worse = [
         make_pair("poor", "dear", "worse"),

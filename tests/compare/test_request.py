@@ -96,6 +96,21 @@ def test_what_only_changes_the_display_does_not_decide_the_trials():
             "`require` must be a quantity, one of < <= > >=, and a number with a unit, such as "
             '"latency<5ms" or "params<1e6". Received \'fast\'.',
         ),
+        (
+            {"tune": 0},
+            "`tune` must be a whole number from 1 to 1000, the settings that each candidate gets. "
+            "Received tune=0; leave it out to train by the recipes of the cards.",
+        ),
+        (
+            {"until": "bored"},
+            "`until` must be decided, a time above zero such as 90s, 30m or 2h, or both as in "
+            "'decided or 30m'. Received until='bored'.",
+        ),
+        (
+            {"confidence": 1.0},
+            "`confidence` must lie between 0.5 and 1, such as 0.95. Received confidence=1.0.",
+        ),
+        ({"splits": 0}, "`splits` must be a whole number of at least 1. Received splits=0."),
     ],
 )
 def test_a_bad_option_is_refused_when_the_study_is_made(options: dict, text: str):
@@ -108,7 +123,8 @@ def test_an_unknown_option_is_answered_with_the_nearest():
     with pytest.raises(BadArgumentError) as caught:
         Study("digits", seed=3)
     assert str(caught.value) == (
-        "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, budget, data, "
-        "data_dir, evaluations, family, lang, models, patience, precision, prefer, "
-        "pretrained, require, seeds, skip_bad, split_seed, store, target, task, workers."
+        "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, baselines, budget, "
+        "confidence, correction, data, data_dir, evaluations, executor, family, group, lang, "
+        "metric, models, patience, precision, prefer, pretrained, require, seeds, skip_bad, "
+        "split_seed, splits, store, target, task, time, tune, until, workers."
     )

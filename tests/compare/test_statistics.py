@@ -1,17 +1,26 @@
 """Intervals hold what they promise, tests err no oftener than they say."""
 
+import re
 import time
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.special import ndtr
-from scipy.stats import ttest_1samp
+from scipy.stats import t as student
+from scipy.stats import ttest_1samp, ttest_ind, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from assay.compare.statistics import hierarchical_interval, holm, paired_test
+from assay.compare.statistics import (
+    adjust,
+    differences,
+    hierarchical_interval,
+    paired_test,
+    paired_tests,
+)
+from assay.errors import BadArgumentError
 
-STUDIES = 1_000
-COVERED = 500  # each bootstraps, which takes longer
+STUDIES = 500
 SEEDS, EXAMPLES = 3, 270
 
 
@@ -30,19 +39,19 @@ def truth(easy, by_seed):
 def test_an_interval_holds_the_truth_in_95_of_100_studies(easy: float, by_seed: float):
     rng = np.random.default_rng(7)
     held = 0
-    for study in range(COVERED):
-        found = hierarchical_interval(right_or_wrong(rng, easy=easy, by_seed=by_seed), study)
+    for _ in range(STUDIES):
+        found = hierarchical_interval(right_or_wrong(rng, easy=easy, by_seed=by_seed))
         held += found.low <= truth(easy, by_seed) <= found.high
-    assert 0.93 <= held / COVERED <= 0.985  # over 0.97 only where seeds do not differ at all
+    assert 0.93 <= held / STUDIES <= 0.98
 
 
 def test_an_interval_of_squared_errors_holds_the_truth_in_95_of_100_studies():
     rng, held = np.random.default_rng(8), 0
-    for study in range(COVERED):
+    for _ in range(STUDIES):
         error = rng.standard_normal(EXAMPLES) + 0.5 * rng.standard_normal((SEEDS, EXAMPLES))
-        found = hierarchical_interval(error**2, study)
+        found = hierarchical_interval(error**2)
         held += found.low <= 1.25 <= found.high
-    assert 0.93 <= held / COVERED <= 0.97
+    assert 0.93 <= held / STUDIES <= 0.97
 
 
 @pytest.mark.parametrize("by_seed", [0.0, 0.2, 0.5])
@@ -129,18 +138,128 @@ def test_more_seeds_narrow_an_interval():
     assert many.high - many.low < few.high - few.low
 
 
-def test_an_interval_repeats():
-    table = right_or_wrong(np.random.default_rng(17))
-    assert hierarchical_interval(table, 5) == hierarchical_interval(table, 5)
-    assert hierarchical_interval(table, 5) != hierarchical_interval(table, 6)
+def test_a_higher_confidence_widens_an_interval_and_changes_no_p():
+    rng = np.random.default_rng(17)
+    a, b = right_or_wrong(rng), right_or_wrong(rng)
+    usual, sure = paired_test(a, b), paired_test(a, b, confidence=0.99)
+    assert sure.low < usual.low < usual.high < sure.high
+    assert sure.p == usual.p
+    assert hierarchical_interval(a, confidence=0.5).low > hierarchical_interval(a).low
 
 
-def test_holm_equals_statsmodels():
+def test_seeds_that_are_all_the_noise_make_it_welchs_t_test():
+    rng = np.random.default_rng(20)
+    a, b = rng.standard_normal((6, 1)), 2.0 * rng.standard_normal((4, 1)) + 0.3
+    theirs = ttest_ind(a[:, 0], b[:, 0], equal_var=False)
+    ours = paired_test(np.repeat(a, 50, axis=1), np.repeat(b, 50, axis=1))
+    assert ours.p == pytest.approx(theirs.pvalue)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval()))
+
+
+def test_shared_seeds_that_are_all_the_noise_make_it_the_paired_t_test():
+    rng = np.random.default_rng(21)
+    luck = 3.0 * rng.standard_normal((5, 1))
+    a, b = luck + 0.1 * rng.standard_normal((5, 1)), luck + 0.1 * rng.standard_normal((5, 1)) + 0.2
+    tables = np.repeat(a, 50, axis=1), np.repeat(b, 50, axis=1)
+    assert paired_test(*tables, seeds_shared=True).p == pytest.approx(
+        ttest_rel(a[:, 0], b[:, 0]).pvalue
+    )
+    assert paired_test(*tables).p > 0.5  # unpaired, the luck hides the difference
+
+
+def test_shared_seeds_must_be_as_many_on_either_side():
+    text = (
+        "`seeds_shared` must be given with as many seeds of one candidate as of the other. "
+        "Received 2 and 3; leave it out."
+    )
+    with pytest.raises(BadArgumentError, match=re.escape(text)):
+        paired_test(np.ones((2, 4)), np.ones((3, 4)), seeds_shared=True)
+
+
+def test_the_variance_parts_equal_those_of_an_analysis_of_variance():
+    rng = np.random.default_rng(22)
+    a, b = rng.standard_normal((2, 4, 60)) + rng.standard_normal((2, 4, 1))
+    a, b = a + rng.standard_normal(60), b + rng.standard_normal(60)
+
+    def squares(table):  # mean squares of rows and of the rest, by definition
+        rows, columns = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
+        rest = table - rows - columns + table.mean()
+        return 60 * rows.var(ddof=1), (rest**2).sum() / (3 * 59)
+
+    (rows_a, rest_a), (rows_b, rest_b) = squares(a), squares(b)
+    examples = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 60 - (rest_a + rest_b) / 240
+    ours = paired_test(a, b)
+    assert ours.variance == pytest.approx(examples + (rows_a + rows_b) / 240)
+    below = examples**2 / 59 + ((rows_a / 240) ** 2 + (rows_b / 240) ** 2) / 3
+    assert ours.freedom == pytest.approx(ours.variance**2 / below)
+
+
+def test_all_pairs_at_once_are_the_pairs_one_by_one():
+    rng = np.random.default_rng(23)
+    tables = {
+        "a": right_or_wrong(rng),
+        "b": right_or_wrong(rng, seeds=1),
+        "c": rng.standard_normal((4, EXAMPLES)),
+        "d": right_or_wrong(rng, seeds=1),
+    }
+    for (first, second), together in paired_tests(tables).items():
+        alone = paired_test(tables[first], tables[second])
+        assert vars(together) == pytest.approx(vars(alone), nan_ok=True)
+
+
+def test_probability_and_loss_are_integrals_over_students_t():
+    for mean, variance, freedom in ((0.3, 0.04, 4.0), (-0.5, 0.09, 2.5), (0.0, 1.0, 30.0)):
+        (found,) = differences(mean, variance, freedom)
+        true = student(freedom, loc=mean, scale=variance**0.5)
+        assert found.better == pytest.approx(true.sf(0.0))
+        loss = quad(lambda d, true=true: -d * true.pdf(d), -np.inf, 0.0)[0]
+        assert found.loss == pytest.approx(loss, rel=1e-6)
+
+
+def test_losses_of_both_choices_differ_by_the_mean_difference():
+    rng = np.random.default_rng(24)
+    a, b = right_or_wrong(rng), right_or_wrong(rng, easy=2.8)
+    one, other = paired_test(a, b), paired_test(b, a)
+    assert other.loss - one.loss == pytest.approx(one.mean)
+    assert one.better + other.better == pytest.approx(1.0)
+
+
+def test_a_loss_without_a_mean_is_unknown_and_one_without_doubt_is_exact():
+    assert np.isnan(differences(0.1, 1.0, 1.0)[0].loss)
+    (better,) = differences(0.1, 0.0, 5.0)
+    (worse,) = differences(-0.1, 0.0, 5.0)
+    assert (better.better, better.loss, worse.better, worse.loss) == (1.0, 0.0, 0.0, 0.1)
+
+
+def test_how_likely_better_is_how_often_it_is_so():
+    rng, said, was = np.random.default_rng(25), [], []
+    for _ in range(600):
+        gain = 0.1 * rng.standard_normal()
+        a, b = (rng.standard_normal((3, 60)) + 0.1 * rng.standard_normal((3, 1)) for _ in "ab")
+        said.append(paired_test(a + gain, b).better)
+        was.append(gain > 0)
+    sure = np.array(said) > 0.8
+    assert np.mean(np.array(was)[sure]) > 0.75
+
+
+@pytest.mark.parametrize(("method", "theirs"), [("holm", "holm"), ("bh", "fdr_bh")])
+def test_adjusted_p_values_equal_statsmodels(method: str, theirs: str):
     rng = np.random.default_rng(18)
     for size in (1, 2, 66):
         ps = rng.random(size) ** 3
-        assert holm(ps) == pytest.approx(list(multipletests(ps, method="holm")[1]))
-    assert holm([]) == []
+        expected = list(multipletests(ps, method=theirs)[1])
+        assert adjust(ps, method) == pytest.approx(expected)
+    assert adjust([], method) == []
+
+
+def test_no_correction_leaves_p_values_as_they_are():
+    assert adjust([0.3, 0.01], "none") == [0.3, 0.01]
+
+
+def test_an_unknown_correction_is_told():
+    text = "`correction` must be one of holm, bh, none. Received correction='hom'."
+    with pytest.raises(BadArgumentError, match=re.escape(text + " Did you mean 'holm'?")):
+        adjust([0.1], "hom")
 
 
 @pytest.mark.parametrize("kind", ["right or wrong", "squared errors"])

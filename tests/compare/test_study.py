@@ -23,6 +23,7 @@ from assay.store.store import Store
 
 MODELS = ["softmax_regression", "mlp"]
 SHORT = {"models": MODELS, "budget": "60steps", "seeds": 2, "evaluations": 4, "autotune": False}
+SHORT |= {"baselines": False}
 
 BROKEN_NET = """
 import torch
@@ -219,7 +220,16 @@ def test_a_stop_keeps_what_is_there_and_the_same_call_continues(tmp_path: Path):
 def test_a_killed_study_continues_to_the_same_result(first, tmp_path: Path):
     _, unbroken, _ = first
     words = ["--models", ",".join(MODELS), "--budget", "60steps", "--seeds", "2"]
-    words += ["--evaluations", "4", "--no-autotune", "--store", str(tmp_path), "--workers", "1"]
+    words += [
+        "--evaluations",
+        "4",
+        "--no-autotune",
+        "--no-baselines",
+        "--store",
+        str(tmp_path),
+        "--workers",
+        "1",
+    ]
     command = [sys.executable, "-m", "assay", "compare", "digits", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:

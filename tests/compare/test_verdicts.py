@@ -47,6 +47,30 @@ def test_p_values_are_corrected_for_the_number_of_pairs():
     )
 
 
+def test_the_correction_and_the_confidence_decide_what_is_told_apart():
+    rng = np.random.default_rng(5)
+    scores = {str(i): flips(rng, 0.9 - 0.02 * i, 2_000) for i in range(6)}
+    found = {
+        correction: sum(
+            v.verdict != "not distinguishable" for v in judge(scores, correction=correction)
+        )
+        for correction in ("holm", "bh", "none")
+    }
+    assert found["holm"] < found["bh"] <= found["none"]
+    lax = judge(scores, confidence=0.6)
+    assert sum(v.verdict != "not distinguishable" for v in lax) > found["holm"]
+    assert all(
+        one.high - one.low < v.high - v.low for one, v in zip(lax, judge(scores), strict=True)
+    )
+
+
+def test_a_verdict_says_how_likely_and_how_costly():
+    rng = np.random.default_rng(6)
+    (v,) = judge({"a": flips(rng, 0.92), "b": flips(rng, 0.9)})
+    assert v.better > 0.5
+    assert 0.0 < v.loss < 0.02
+
+
 def test_a_difference_of_squared_errors_is_shown_as_one_of_their_roots():
     rng = np.random.default_rng(4)
     a, b = -np.square(rng.normal(0, 2, (3, 300))), -np.square(rng.normal(0, 5, (3, 300)))
@@ -54,6 +78,8 @@ def test_a_difference_of_squared_errors_is_shown_as_one_of_their_roots():
     assert verdict.difference == pytest.approx(np.sqrt(-b.mean()) - np.sqrt(-a.mean()))
     assert verdict.low < verdict.difference < verdict.high
     assert verdict.verdict == "better"
+    (mirrored,) = judge({"b": b, "a": a}, squared_errors=True)
+    assert mirrored.loss - verdict.loss == pytest.approx(verdict.difference)
 
 
 def test_errors_of_zero_on_both_sides_are_equal():

@@ -9,8 +9,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Literal
 
 from assay.compare.pretraining import TUNES
-from assay.compare.recommend import PREFERENCES
-from assay.compare.request import LANGUAGES, PRECISIONS, Request
+from assay.compare.recommend import CHOICES
+from assay.compare.request import CORRECTIONS, LANGUAGES, PRECISIONS, Request
 from assay.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--target", metavar="COLUMN", help="what to predict, for tables")
     add(
         "--prefer",
-        choices=tuple(PREFERENCES),
-        help="recommend the cheapest by this (default: %(default)s)",
+        choices=CHOICES,
+        help="recommend the cheapest by this, or the best mean by score (default: %(default)s)",
     )
     add(
         "--require",
@@ -101,9 +101,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of each trial on the validation part (default: %(default)s)",
     )
     add("--lang", choices=LANGUAGES, help="of the report (default: %(default)s)")
+    _add_evidence(parser)
     add("--json", action="store_true", help="for programs: the result as JSON")
     shown = {k: v for k, v in _DEFAULT.items() if k not in ("data", "require")}
     parser.set_defaults(**shown)
+
+
+def _add_evidence(parser: argparse.ArgumentParser) -> None:
+    """Declare what decides how much a verdict can be trusted."""
+    add = parser.add_argument_group("evidence").add_argument
+    add("--metric", metavar="M", help="rank by this: accuracy, auroc, file.py:function and others")
+    add("--tune", type=int, metavar="N", help="settings to try for each candidate")
+    add("--until", metavar="WHEN", help='add seeds until "decided", "30m" or "decided or 30m"')
+    add(
+        "--confidence",
+        type=float,
+        metavar="P",
+        help="of verdicts and intervals (default: %(default)s)",
+    )
+    add(
+        "--correction",
+        choices=CORRECTIONS,
+        help="of p values for the number of pairs (default: %(default)s)",
+    )
+    add("--splits", type=int, metavar="K", help="divisions of the data (default: %(default)s)")
+    add(
+        "--no-baselines",
+        dest="baselines",
+        action="store_false",
+        help="leave out the simple opponents that every network should beat",
+    )
+    add("--group", metavar="COLUMN", help="rows of one group stay in one part, for tables")
+    add("--time", metavar="COLUMN", help="test on the latest rows, for tables")
+    add("--executor", metavar="WHERE", help="local or ray[://ADDRESS] (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int | None:

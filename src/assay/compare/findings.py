@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -16,10 +15,9 @@ from assay.compare.result import CandidateResult, Estimate, Hard, SeedResult
 from assay.compare.statistics import hierarchical_interval
 from assay.data.dataset import Dataset
 from assay.engine.spec import Candidate, Measurement, TrialRecord, TrialSpec
-from assay.errors import StoreError
+from assay.metrics import Metric
 
 SHOWN_HARD = 12
-OUTCOME = "outcome.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,48 +28,29 @@ class Trained:
     specs: tuple[TrialSpec, ...]  # by seed; empty when it could not be planned
     records: tuple[TrialRecord, ...]  # in the same order
     predicted: np.ndarray  # (seeds that finished, test examples): labels, or values
+    scores: np.ndarray  # of the same shape: what the metric makes of them; more is better
     cost: Measurement | None
     failure: str = ""  # why it could not be planned
 
 
-def read_predictions(folders: Sequence[Path], *, regression: bool) -> np.ndarray:
-    """Return what finished trials predicted for the test part, a row each.
-
-    Raises:
-        StoreError: A file is missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    rows = []
-    for path in (folder / OUTCOME for folder in folders):
-        try:
-            found = load_file(path)
-            rows.append(found["test_values"] if regression else found["test_probs"].argmax(axis=1))
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise StoreError(
-                f"A finished trial keeps its predictions in {OUTCOME}. {path} cannot be read "
-                f"({type(error).__name__}); remove the folder {path.parent} and run the same "
-                "command again."
-            ) from error
-    return np.stack(rows) if rows else np.empty((0, 0))
-
-
-def score_tables(trained: Sequence[Trained], dataset: Dataset) -> dict[str, np.ndarray]:
+def score_tables(trained: Sequence[Trained]) -> dict[str, np.ndarray]:
     """Return for each candidate that finished a table of seeds by test examples; more is better."""
-    truth = dataset.y[dataset.test]
-    return {
-        t.candidate.name: _scores(t.predicted, truth, regression=not dataset.classes)
-        for t in trained
-        if len(t.predicted)
-    }
+    return {t.candidate.name: t.scores for t in trained if len(t.scores)}
 
 
-def rank(trained: Sequence[Trained], dataset: Dataset) -> list[CandidateResult]:
-    """Return the candidates, the best first, the failed last."""
-    tables = score_tables(trained, dataset)
-    rows = [_row(t, dataset, tables.get(t.candidate.name)) for t in trained]
-    sign = -1.0 if dataset.classes else 1.0  # accuracy: more is better; errors: less
+def rank(
+    trained: Sequence[Trained], dataset: Dataset, metric: Metric, confidence: float = 0.95
+) -> list[CandidateResult]:
+    """Return the candidates, the best first, the failed last.
+
+    Args:
+        trained: In any order.
+        dataset: That they were trained on.
+        metric: What `Trained.scores` are of.
+        confidence: Of the intervals.
+    """
+    rows = [_row(t, dataset, metric, confidence) for t in trained]
+    sign = -1.0 if metric.higher_is_better else 1.0
     rows.sort(key=lambda r: (r.score is None, sign * r.score.mean if r.score else 0.0, r.name))
     return [replace(row, rank=place) for place, row in enumerate(rows, start=1)]
 
@@ -92,13 +71,7 @@ def hardest(trained: Sequence[Trained], dataset: Dataset) -> tuple[Hard, ...]:
     )
 
 
-def _scores(predicted: np.ndarray, truth: np.ndarray, *, regression: bool) -> np.ndarray:
-    if regression:
-        return -np.square(predicted.astype(np.float64) - truth.astype(np.float64))
-    return (predicted == truth).astype(np.float64)
-
-
-def _row(trained: Trained, dataset: Dataset, table: np.ndarray | None) -> CandidateResult:
+def _row(trained: Trained, dataset: Dataset, metric: Metric, confidence: float) -> CandidateResult:
     done = [r for r in trained.records if r.status == "finished"]
     plan = trained.specs[0].plan if trained.specs else None
     return CandidateResult(
@@ -106,9 +79,9 @@ def _row(trained: Trained, dataset: Dataset, table: np.ndarray | None) -> Candid
         family=trained.candidate.family,
         adaptation=dict(trained.candidate.adaptation),
         rank=0,
-        score=None if table is None else _estimate(table, regression=not dataset.classes),
+        score=_estimate(trained.scores, metric, confidence) if len(trained.scores) else None,
         metrics=_means([r.metrics for r in done]),
-        seeds=_seeds(trained, dataset),
+        seeds=_seeds(trained, metric),
         cost=trained.cost,
         train_seconds=_mean([r.train_seconds for r in done]),
         samples_per_second=_mean([r.samples_per_second for r in done]),
@@ -118,26 +91,26 @@ def _row(trained: Trained, dataset: Dataset, table: np.ndarray | None) -> Candid
     )
 
 
-def _estimate(table: np.ndarray, *, regression: bool) -> Estimate:
-    """Return the accuracy, or the root mean square error, with its interval."""
-    found = hierarchical_interval(table)
-    if not regression:
+def _estimate(table: np.ndarray, metric: Metric, confidence: float) -> Estimate:
+    """Return the metric with its interval."""
+    found = hierarchical_interval(table, confidence=confidence)
+    if metric.higher_is_better:
         return found
-    low, high = (math.sqrt(max(-bound, 0.0)) for bound in (found.high, found.low))
-    return Estimate(math.sqrt(max(-found.mean, 0.0)), low, high)
+    return Estimate(-found.mean, -found.high, -found.low)
 
 
-def _seeds(trained: Trained, dataset: Dataset) -> tuple[SeedResult, ...]:
+def _seeds(trained: Trained, metric: Metric) -> tuple[SeedResult, ...]:
     if trained.failure:
         return (SeedResult(seed=0, hash="", status="failed", reason=trained.failure),)
-    headline = "test_accuracy" if dataset.classes else "test_rmse"
+    sign = 1.0 if metric.higher_is_better else -1.0
+    scores = iter(sign * trained.scores.mean(axis=1) if len(trained.scores) else ())
     return tuple(
         SeedResult(
             seed=r.seed,
             hash=r.hash,
             status=r.status,
             reason=r.reason,
-            score=float(r.metrics.get(headline, math.nan)),
+            score=float(next(scores)) if r.status == "finished" else math.nan,
             metrics=dict(r.metrics),
             train_seconds=r.train_seconds,
             samples_per_second=r.samples_per_second,

@@ -50,6 +50,9 @@ PREFERENCES: Mapping[str, _Cost] = {
     ),
 }
 
+SCORE = "score"  # no cost at all: the best mean of those that nothing has been shown to beat
+CHOICES = (*PREFERENCES, SCORE)
+
 
 def recommend(
     candidates: Sequence[CandidateResult],
@@ -65,7 +68,7 @@ def recommend(
     Args:
         candidates: By rank.
         verdicts: On every pair of those that finished.
-        prefer: One of PREFERENCES.
+        prefer: One of PREFERENCES, or "score" for the best mean of the unbeaten.
         require: What a recommended candidate must keep.
     """
     finished = [c for c in candidates if c.score is not None]
@@ -96,6 +99,8 @@ def _beaten(
 
 
 def _cost(candidate: CandidateResult, prefer: str) -> float:
+    if prefer == SCORE:
+        return candidate.rank
     return math.inf if candidate.cost is None else PREFERENCES[prefer].of(candidate.cost)
 
 
@@ -132,7 +137,13 @@ def _reason(
             "every other candidate has been shown to be beaten",
             "其余每个候选都已被证明不如另一候选",
         )
-    cost, among = PREFERENCES[prefer], len(unbeaten)
+    among = len(unbeaten)
+    if prefer == SCORE:
+        return (
+            f"it has the best mean of the {among} candidates that no other has been shown to beat",
+            f"在 {among} 个未被证明不如他者的候选中，它的均值最好",
+        )
+    cost = PREFERENCES[prefer]
     if best.cost is None:
         return (
             f"no cost could be measured, and it ranks first of the {among} candidates that no "

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from assay.compare.pretraining import TUNES, Tune
-from assay.compare.recommend import PREFERENCES
+from assay.compare.recommend import CHOICES
 from assay.compare.requirement import Requirement, parse_requirement
 from assay.engine.budget import Budget, parse_budget
 from assay.errors import BadArgumentError, nearest
@@ -16,7 +16,19 @@ from assay.errors import BadArgumentError, nearest
 PRECISIONS = ("auto", "fp32", "bf16")
 LANGUAGES = ("en", "zh")
 MOST_SEEDS = 1000
-SHOWN_ONLY = ("prefer", "require", "store", "workers", "lang")  # change what is shown, no trial
+CORRECTIONS = ("holm", "bh", "none")
+MOST_SPLITS = 100
+SHOWN_ONLY = (  # change what is shown, no trial
+    "prefer",
+    "require",
+    "store",
+    "workers",
+    "lang",
+    "metric",
+    "confidence",
+    "correction",
+    "executor",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +45,8 @@ class Request:
         budget: Of each trial: 30s, 2000steps, 20epochs, 1e13flops or auto.
         task: Overrides what the data look like.
         target: The column to predict, for tables.
-        prefer: The cost by which the recommended candidate is the cheapest.
+        prefer: The cost by which the recommended candidate is the cheapest, or score for the best
+            mean of those that nothing has been shown to beat.
         require: What a recommended candidate must keep: "latency<5ms".
         store: Folder or URL of the records; None is assay-runs/ beside the data.
         precision: auto, fp32 or bf16.
@@ -45,6 +58,17 @@ class Request:
         patience: Evaluations without improvement before a trial stops; None is never.
         evaluations: Of one trial on the validation part.
         lang: Of the report: en or zh.
+        metric: What candidates are ranked by: auto, a name of `metrics`, or file.py:function.
+        tune: Settings tried for each candidate, the card's default among them; None tries no other.
+        until: When to end: "decided", a time such as "30m", or "decided or 30m"; seeds are then
+            added one by one, and `seeds` is the first round's.
+        confidence: Of intervals and verdicts, in (0.5, 1).
+        correction: Of the p values for their number: holm, bh (Benjamini-Hochberg) or none.
+        splits: Divisions of the data, each a comparison of its own, joined by a corrected test.
+        baselines: Whether simple opponents take part: the majority, linear models, neighbours.
+        group: Column of a table whose equal values never fall into two parts.
+        time: Column of a table by which the latest rows become the test part.
+        executor: Where trials run: local, or ray with an address such as ray://host:10001.
     """
 
     data: str
@@ -67,6 +91,16 @@ class Request:
     patience: int | None = 10
     evaluations: int = 20
     lang: Literal["en", "zh"] = "en"
+    metric: str = "auto"
+    tune: int | None = None
+    until: str | None = None
+    confidence: float = 0.95
+    correction: Literal["holm", "bh", "none"] = "holm"
+    splits: int = 1
+    baselines: bool = True
+    group: str | None = None
+    time: str | None = None
+    executor: str = "local"
 
     def __post_init__(self) -> None:
         parse_budget(self.budget)
@@ -79,11 +113,31 @@ class Request:
             _at_least("workers", self.workers, 0)
         if self.patience is not None:
             _at_least("patience", self.patience, 1)
-        _one_of("prefer", self.prefer, tuple(PREFERENCES))
+        _one_of("prefer", self.prefer, CHOICES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("lang", self.lang, LANGUAGES)
+        _one_of("correction", self.correction, CORRECTIONS)
+        _at_least("splits", self.splits, 1)
+        _at_most("splits", self.splits, MOST_SPLITS)
+        self._check_methods()
+        if not 0.5 < self.confidence < 1:
+            raise BadArgumentError(
+                "`confidence` must lie between 0.5 and 1, such as 0.95. "
+                f"Received confidence={self.confidence!r}."
+            )
         if self.pretrained is not None:
             _one_of("pretrained", self.pretrained, tuple(TUNES))
+
+    def _check_methods(self) -> None:
+        """Check what modules of their own have to say, which are imported only where asked for."""
+        if self.tune is not None:
+            from assay.compare.tuning import check_tune
+
+            check_tune(self.tune)
+        if self.until is not None:
+            from assay.compare.racing import parse_until
+
+            parse_until(self.until)
 
     @property
     def limit(self) -> Budget:
@@ -127,8 +181,8 @@ class Request:
 
 def _words(name: str, value: Any) -> list[str]:
     option = f"--{name.replace('_', '-')}"
-    if name == "autotune":
-        return ["--no-autotune"]
+    if name in ("autotune", "baselines"):
+        return [f"--no-{name}"]
     if name == "require":
         return [word for text in value for word in (option, text)]
     if value is True:

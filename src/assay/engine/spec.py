@@ -22,6 +22,7 @@ class Recipe:
     label_smoothing: float = 0.1  # classification only, in [0, 1)
     clip: float | None = None  # largest gradient norm
     augment: Literal["none", "shift"] = "none"  # "shift": random crop after padding; images only
+    reach: float = 0.125  # of "shift": the largest, as a share of the shorter side, in [0, 0.5]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class TrialSpec:
     plan: Plan = field(default_factory=Plan)
     versions: Mapping[str, str] = field(default_factory=dict)  # python, torch, assay
     machine: str = ""  # the processor's name: other chips round differently
+    test: bool = True  # whether the test part is predicted; never while settings are chosen
 
     @property
     def hash(self) -> str:
@@ -118,6 +120,8 @@ class TrialRecord:
     load: float = 0.0  # one-minute load average at the start
     metrics: Mapping[str, float] = field(default_factory=dict)  # "val_accuracy", "test_accuracy"...
     curve: tuple[Point, ...] = ()
+    moved: float | None = None  # relative change of the weights, start to best, in [0, 2]
+    looked_at: int = 0  # validation examples of each evaluation
     spec: Mapping[str, Any] = field(default_factory=dict)  # the TrialSpec, whole
 
 

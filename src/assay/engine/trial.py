@@ -16,24 +16,28 @@ from torch import Tensor, nn
 
 from assay.data.batches import Batches, Normalise, OnDisk, to_tensor
 from assay.data.dataset import Dataset
-from assay.engine import checkpoint, files, metrics
+from assay.engine import checkpoint, files
+from assay.engine.glimpse import glimpse, relative_change
 from assay.engine.loop import Loop, Progress
 from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
+from assay.engine.outcome import OUTCOME, Answers, write_outcome
 from assay.engine.randomness import seeded
 from assay.engine.spec import Event, TrialRecord, TrialSpec, record_from_json
+from assay.engine.target import spread
 from assay.engine.ways import apply_plan
 from assay.errors import AssayError, Interrupted, StoreError, TrialError
 from assay.learners.fine_tuning import fine_tuning
 from assay.learners.supervised import Supervised
+from assay.metrics import evaluate
 from assay.models.foreign import build_any
 from assay.models.start import start
 
 Emit = Callable[[Event], None]
 Examples = Tensor | OnDisk
-Part = tuple[Examples, Tensor]
+Part = tuple[Examples, Tensor, np.ndarray]  # the last: indices into the data set
 Kind = Literal["start", "progress", "finish", "fail", "resume"]
 
-OUTCOME, WEIGHTS, RECORD = "outcome.safetensors", "weights.safetensors", "record.json"
+WEIGHTS, RECORD = "weights.safetensors", "record.json"
 _LOOKED_AT = 5000  # images a model may see to initialise itself, such as for whitening
 _LEAST_VALIDATION = 256  # examples, at least, of one evaluation
 _EVALUATION_SHARE = 0.45  # examples evaluated over examples trained on: about 15 % of the time
@@ -51,9 +55,10 @@ def run_trial(
 ) -> TrialRecord:
     """Run a trial, or what is left of it, and return its record.
 
-    Into `folder` go `outcome.safetensors` (predictions on validation and test), the best
+    Into `folder` go `outcome.parquet` (predictions on validation and test), the best
     `weights.safetensors` and, last, `record.json`; each is whole or absent. A trial that was killed
-    continues from its newest checkpoint there and ends with the same bits.
+    continues from its newest checkpoint there and ends with the same bits. Where `spec.test` is
+    false the test part is never looked at, and no weights are kept.
 
     Args:
         spec: What to run.
@@ -68,13 +73,9 @@ def run_trial(
         StoreError: A file could not be written.
         TrialError: The data set is not the spec's.
     """
-    if dataset.split_hash != spec.split_hash:
-        raise TrialError(
-            "A trial runs on the data it was planned for. Received a data set of split "
-            f"{dataset.split_hash[:16]}, planned {spec.split_hash[:16]}; start a new study."
-        )
-    _make(folder)
-    finished = _recorded(spec, folder)
+    check_split(spec, dataset)
+    make_folder(folder)
+    finished = recorded(spec, folder)
     if finished is not None:
         return finished
     tell = _Reporter(spec, emit or _silent)
@@ -143,21 +144,27 @@ class _Run:
         self.normalise = Normalise(dataset.preprocessing)
         self.load = load()
         self.progress = Progress()  # where the loop stands, for the record of a failure
+        self.moved: float | None = None
+        self.looked_at = 0
         reset_peak_memory()
 
     def complete(self) -> TrialRecord:
         with seeded(self.spec.seed, threads=self.spec.plan.threads):
             x, y = to_tensor(self.dataset, "train")
             learner = self._learner(x, y)
+            start_weights = glimpse(learner.model)
             validation = self._validation()
+            self.looked_at = len(validation[1])
             loop = self._loop(learner, x, y, validation)
             self.tell.begin(loop.resume())
             self.progress = loop.progress
             loop.run()
             learner.load_weights(loop.best)
+            self.moved = relative_change(start_weights, glimpse(learner.model))
             measured = self._predict(learner, validation)
-        weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
-        files.write(self.folder / WEIGHTS, *weights)
+        if self.spec.test:  # nobody asks for the weights of a trial that only chose a setting
+            weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
+            files.write(self.folder / WEIGHTS, *weights)
         return self.record("finished", measured=measured)
 
     def record(
@@ -184,6 +191,8 @@ class _Run:
             load=self.load,
             metrics=measured or {},
             curve=tuple(progress.curve),
+            moved=self.moved,
+            looked_at=self.looked_at,
             spec=json.loads(json.dumps(asdict(spec))),
         )
 
@@ -194,7 +203,7 @@ class _Run:
             start(model, spec.candidate.weights, self.dataset.preprocessing)
         self._let_it_look(model, x)
         model = apply_plan(model, spec.plan)
-        target = metrics.spread(y.numpy()) if spec.task == "tabular-regression" else None
+        target = spread(y.numpy()) if spec.task == "tabular-regression" else None
         return Supervised(
             model,
             recipe=spec.candidate.recipe,
@@ -213,13 +222,16 @@ class _Run:
 
     def _validation(self) -> Part:
         """Return the validation examples that this trial looks at."""
-        x, y = to_tensor(self.dataset, "val")
+        x, y, places = self._held_out("val")
         batch_size = min(self.spec.candidate.recipe.batch_size, len(self.dataset.train))
         looked_at = validation_size(self.spec, len(x), batch_size)
         if looked_at == len(x):
-            return x, y
+            return x, y, places
         chosen = _evenly(len(x), looked_at)
-        return x[chosen], y[chosen]
+        return x[chosen], y[chosen], places[chosen.numpy()]
+
+    def _held_out(self, part: Literal["val", "test"]) -> Part:
+        return *to_tensor(self.dataset, part), getattr(self.dataset, part)
 
     def _loop(self, learner: Supervised, x: Examples, y: Tensor, validation: Part) -> Loop:
         recipe = self.spec.candidate.recipe
@@ -230,8 +242,9 @@ class _Run:
             self.spec.seed,
             normalise=self.normalise,
             augment=recipe.augment,
+            reach=recipe.reach,
         )
-        val_x, val_y = validation
+        val_x, val_y, _ = validation
         return Loop(
             self.spec,
             learner,
@@ -244,17 +257,18 @@ class _Run:
         )
 
     def _predict(self, learner: Supervised, validation: Part) -> dict[str, float]:
-        """Predict what is held out, write `outcome.safetensors`, return the metrics."""
-        kind = "values" if self.spec.task == "tabular-regression" else "probs"
-        outcome: dict[str, Tensor] = {}
+        """Predict what is held out, write `outcome.parquet`, return the metrics."""
+        answers: dict[str, Answers] = {}
         measured: dict[str, float] = {}
-        parts = {"val": validation, "test": to_tensor(self.dataset, "test")}
-        for part, (x, y) in parts.items():
-            predicted = np.ascontiguousarray(learner.predict(self._in_batches(x)))
-            outcome[f"{part}_{kind}"] = torch.from_numpy(predicted)
-            scores = metrics.evaluate(predicted, y.numpy(), self.spec.task)
+        parts = {"val": validation}
+        if self.spec.test:
+            parts["test"] = self._held_out("test")
+        for part, (x, y, places) in parts.items():
+            predicted, truth = learner.predict(self._in_batches(x)), y.numpy()
+            answers[part] = Answers(example=places, truth=truth, predicted=predicted)
+            scores = evaluate(predicted, truth, self.spec.task)
             measured |= {f"{part}_{name}": value for name, value in scores.items()}
-        files.write(self.folder / OUTCOME, *files.pack(outcome, {"hash": self.spec.hash}))
+        write_outcome(self.folder / OUTCOME, answers, {"hash": self.spec.hash})
         return measured
 
     def _in_batches(self, x: Examples) -> Iterator[Tensor]:
@@ -306,7 +320,17 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _recorded(spec: TrialSpec, folder: Path) -> TrialRecord | None:
+def check_split(spec: TrialSpec, dataset: Dataset) -> None:
+    """Raise TrialError where the data are not those the trial was planned for."""
+    if dataset.split_hash != spec.split_hash:
+        raise TrialError(
+            "A trial runs on the data it was planned for. Received a data set of split "
+            f"{dataset.split_hash[:16]}, planned {spec.split_hash[:16]}; start a new study."
+        )
+
+
+def recorded(spec: TrialSpec, folder: Path) -> TrialRecord | None:
+    """Return the record of that trial in its folder, or None where it has not finished."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         record = record_from_json(json.loads((folder / RECORD).read_text(encoding="utf-8")))
         if record.hash == spec.hash:
@@ -314,7 +338,8 @@ def _recorded(spec: TrialSpec, folder: Path) -> TrialRecord | None:
     return None
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a trial's folder, or raise StoreError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

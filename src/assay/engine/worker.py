@@ -81,12 +81,15 @@ def _duration(payload: Mapping[str, Any], candidate: Candidate) -> Callable[[flo
 def handle_trial(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
     """Run one trial, or continue it from its checkpoint."""
     from assay.data.load import open_prepared
+    from assay.engine.classical import FAMILY
+    from assay.engine.classical_trial import run_classical
     from assay.engine.trial import run_trial
 
     spec = spec_from_json(payload["spec"])
-    dataset = open_prepared(Path(payload["data"]))
-    record = run_trial(spec, dataset, Path(payload["folder"]), emit=emit, stop=stop)
-    return asdict(record)
+    dataset, folder = open_prepared(Path(payload["data"])), Path(payload["folder"])
+    if spec.candidate.family == FAMILY:
+        return asdict(run_classical(spec, dataset, folder, emit=emit))
+    return asdict(run_trial(spec, dataset, folder, emit=emit, stop=stop))
 
 
 def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:

@@ -1,0 +1,217 @@
+"""One trial of a classical opponent: the same files and the same record as a network's."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+from torch.nn import functional as F
+
+from assay.data.batches import Normalise
+from assay.data.dataset import Dataset
+from assay.engine import files
+from assay.engine.classical import (
+    METHODS,
+    SQUARED_LENGTH,
+    VALIDATION,
+    Predict,
+    best_scale,
+    probabilities,
+    sample,
+)
+from assay.engine.flat import flat_shape
+from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
+from assay.engine.outcome import OUTCOME, Answers, write_outcome
+from assay.engine.spec import Event, TrialRecord, TrialSpec
+from assay.engine.trial import RECORD, check_split, make_folder, recorded
+from assay.errors import StoreError
+from assay.metrics import evaluate
+
+Emit = Callable[[Event], None]
+
+_VALUES_AT_ONCE = 2**23  # of examples predicted together
+
+
+def run_classical(
+    spec: TrialSpec, dataset: Dataset, folder: Path, *, emit: Emit | None = None
+) -> TrialRecord:
+    """Fit the method that the spec names, predict, and return the record.
+
+    Into `folder` go `outcome.parquet` and, last, `record.json`. Nothing is drawn by chance: the
+    same spec gives the same answers.
+
+    Args:
+        spec: `candidate.name` is one of `classical.METHODS`; `steps` is the number of training
+            examples to learn from.
+        dataset: Whose split hash is the spec's.
+        folder: The trial's own; made if it is not there.
+        emit: Told of start and end.
+
+    Raises:
+        StoreError: A file could not be written.
+        TrialError: The data set is not the spec's.
+    """
+    check_split(spec, dataset)
+    make_folder(folder)
+    record = recorded(spec, folder)
+    if record is None:
+        tell = emit or _silent
+        tell(Event(kind="start", candidate=spec.candidate.name, seed=spec.seed, steps=spec.steps))
+        record = _failures_recorded(spec, dataset, folder)
+        files.write_json(folder / RECORD, asdict(record))
+        tell(_end(record))
+    return record
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What a fitted method answers, and what that took."""
+
+    predict: Predict
+    seconds: float
+    cpu_seconds: float
+
+
+def _failures_recorded(spec: TrialSpec, dataset: Dataset, folder: Path) -> TrialRecord:
+    reset_peak_memory()
+    try:
+        with threadpool_limits(spec.plan.threads):
+            return _complete(spec, dataset, folder)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a method that fails must not end the study
+        first = next(iter(str(error).strip().splitlines()), "")
+        return _record(spec, status="failed", reason=f"{type(error).__name__}: {first[:300]}")
+
+
+def _complete(spec: TrialSpec, dataset: Dataset, folder: Path) -> TrialRecord:
+    began = load()
+    examples = _Examples(dataset, blind=METHODS[spec.candidate.name].blind)
+    fitted = _fit(spec, dataset, examples)
+    rows = {"val": dataset.val[_evenly(len(dataset.val), VALIDATION)]}
+    if spec.test:
+        rows["test"] = dataset.test
+    answers = {}
+    predicted = {part: examples.answers(fitted.predict, places) for part, places in rows.items()}
+    if METHODS[spec.candidate.name].decides:
+        scale = best_scale(predicted["val"], dataset.y[rows["val"]])
+        predicted = {part: probabilities(scores, scale) for part, scores in predicted.items()}
+    for part, places in rows.items():
+        answers[part] = Answers(
+            example=places, truth=dataset.y[places], predicted=predicted[part].astype(np.float32)
+        )
+    write_outcome(folder / OUTCOME, answers, {"hash": spec.hash})
+    measured = {
+        f"{part}_{name}": value
+        for part, answer in answers.items()
+        for name, value in evaluate(answer.predicted, answer.truth, spec.task).items()
+    }
+    return _record(spec, status="finished", fitted=fitted, metrics=measured, load_before=began)
+
+
+def _fit(spec: TrialSpec, dataset: Dataset, examples: _Examples) -> _Fitted:
+    targets = dataset.y[dataset.train]
+    chosen = dataset.train[sample(targets, spec.steps, classes=len(dataset.classes))]
+    x, y = examples.learned(chosen), np.ascontiguousarray(dataset.y[chosen])
+    wall, cpu = time.perf_counter(), time.process_time()
+    predict = METHODS[spec.candidate.name].fits[spec.task](x, y, dataset.outputs)
+    return _Fitted(predict, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+class _Examples:
+    """The rows of a data set as a method sees them: normalised, small, flat, of one length."""
+
+    def __init__(self, dataset: Dataset, *, blind: bool) -> None:
+        self._dataset, self._blind = dataset, blind
+        self._normalise = Normalise(dataset.preprocessing)
+        self._shape = flat_shape(dataset.inputs)
+        self._at_once = max(1, _VALUES_AT_ONCE // int(np.prod(dataset.inputs)))
+        self._scale = 1.0
+
+    def learned(self, rows: np.ndarray) -> np.ndarray:
+        """Return the examples to learn from, and remember the scale that brings them to length."""
+        x = np.concatenate(list(self._pieces(rows)))
+        length = float(np.einsum("nf,nf->", x, x, dtype=np.float64)) / len(x)
+        self._scale = (SQUARED_LENGTH / length) ** 0.5 if length > 0 else 1.0
+        x *= np.float32(self._scale)
+        return x
+
+    def answers(self, predict: Predict, rows: np.ndarray) -> np.ndarray:
+        """Return what `predict` says of those rows."""
+        scale = np.float32(self._scale)
+        return np.concatenate([predict(piece * scale) for piece in self._pieces(rows)])
+
+    def _pieces(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        if self._blind:
+            yield np.empty((len(rows), 0), np.float32)
+            return
+        for start in range(0, len(rows), self._at_once):
+            x = torch.from_numpy(self._dataset.x[rows[start : start + self._at_once]])
+            yield self._small(self._normalise(x)).flatten(1).numpy()
+
+    def _small(self, x: Tensor) -> Tensor:
+        """Average what is large down to a few thousand values."""
+        if tuple(x.shape[1:]) == self._shape:
+            return x
+        if x.ndim == 4:
+            _, height, width = self._shape
+            return F.adaptive_avg_pool2d(x, (height, width))
+        return F.adaptive_avg_pool1d(x.transpose(1, 2), self._shape[0])
+
+
+def _record(
+    spec: TrialSpec,
+    *,
+    status: str,
+    reason: str = "",
+    fitted: _Fitted | None = None,
+    metrics: Mapping[str, float] | None = None,
+    load_before: float = 0.0,
+) -> TrialRecord:
+    seconds = fitted.seconds if fitted else 0.0
+    return TrialRecord(
+        hash=spec.hash,
+        candidate=spec.candidate.name,
+        seed=spec.seed,
+        status="finished" if status == "finished" else "failed",
+        reason=reason,
+        steps=spec.steps if fitted else 0,
+        best_step=spec.steps if fitted else 0,
+        train_seconds=seconds,
+        cpu_seconds=fitted.cpu_seconds if fitted else 0.0,
+        samples_per_second=spec.steps / seconds if seconds else 0.0,
+        peak_memory_bytes=peak_memory_bytes(),
+        load=load_before,
+        metrics=dict(metrics or {}),
+        spec=json.loads(json.dumps(asdict(spec))),
+    )
+
+
+def _end(record: TrialRecord) -> Event:
+    failed = record.status == "failed"
+    score = record.metrics.get("val_accuracy", record.metrics.get("val_r2"))
+    return Event(
+        kind="fail" if failed else "finish",
+        candidate=record.candidate,
+        seed=record.seed,
+        step=record.steps,
+        steps=record.steps,
+        score=score,
+        text=record.reason,
+    )
+
+
+def _evenly(available: int, wanted: int) -> np.ndarray:
+    count = min(available, wanted)
+    return np.arange(count) * available // count
+
+
+def _silent(event: Event) -> None:
+    del event
