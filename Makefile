@@ -5,6 +5,7 @@ TORCH ?=                # `make demo TORCH=cpu` takes PyTorch's CPU build: 0.2 G
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH),--torch-backend $(TORCH))
 export OMP_NUM_THREADS ?= 1
+export PYTHONDONTWRITEBYTECODE :=   # hundreds of processes import the same modules: compile once
 
 .PHONY: demo test lint parity study-fashion clean
 

@@ -70,9 +70,11 @@ def read_outcome(path: Path, part: str) -> Answers:
     """
     table = _read(path, part, ["example", "truth", "probabilities", "value"])
     return Answers(
-        example=table["example"].to_numpy(),
-        truth=table["truth"].to_numpy(),
-        predicted=_matrix(table) if "probabilities" in table.schema.names else _values(table),
+        example=_numbers(table["example"]),
+        truth=_numbers(table["truth"]),
+        predicted=(
+            _matrix(table) if "probabilities" in table.schema.names else _numbers(table["value"])
+        ),
     )
 
 
@@ -84,24 +86,38 @@ def read_predicted(path: Path, part: str) -> np.ndarray:
         ValueError: It is damaged, or has no such part.
     """
     table = _read(path, part, ["label", "value"])
-    return table["label"].to_numpy() if "label" in table.schema.names else _values(table)
+    return _numbers(table["label" if "label" in table.schema.names else "value"])
 
 
 def _table(part: str, answers: Answers) -> pa.Table:
     count = len(answers.truth)
     columns: dict[str, Any] = {
-        "part": pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [part]).cast(pa.string()),
-        "example": answers.example.astype(np.int64),
+        "part": _repeated(part.encode(), count),
+        "example": _column(answers.example, np.int64),
     }
     predicted = np.ascontiguousarray(answers.predicted, dtype=np.float32)
     if predicted.ndim == 1:
-        columns |= {"truth": answers.truth.astype(np.float32), "value": predicted}
-        return pa.table(columns)
-    flat = pa.array(predicted.reshape(-1))
-    columns["truth"] = answers.truth.astype(np.int64)
-    columns["label"] = predicted.argmax(1).astype(np.int64)
+        truth = _column(answers.truth, np.float32)
+        return pa.table({**columns, "truth": truth, "value": _column(predicted, np.float32)})
+    flat = _column(predicted.reshape(-1), np.float32)
+    columns["truth"] = _column(answers.truth, np.int64)
+    columns["label"] = _column(predicted.argmax(1), np.int64)
     columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, predicted.shape[1])
     return pa.table(columns)
+
+
+def _repeated(word: bytes, count: int) -> pa.Array:
+    ends = np.arange(count + 1, dtype=np.int32) * len(word)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(word * count))
+
+
+# pyarrow's own conversions import pandas, which takes a second in the process of every trial.
+def _column(values: np.ndarray, kind: type[np.generic]) -> pa.Array:
+    """Return an array (N,) as a column."""
+    plain = np.ascontiguousarray(values, dtype=kind)
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(plain.dtype), len(plain), [None, pa.py_buffer(plain)]
+    )
 
 
 def _known(schema: pa.Schema) -> dict[str, Any]:
@@ -121,14 +137,17 @@ def _read(path: Path, part: str, columns: list[str]) -> pa.Table:
         raise ValueError(f"not the outcome of a trial: {error}") from error
 
 
-def _values(table: pa.Table) -> np.ndarray:
-    values: np.ndarray = table["value"].to_numpy()
-    return values
+def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Return a column of numbers as an array, read-only."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if whole.null_count:
+        raise ValueError("not the outcome of a trial: it has gaps")
+    kind = {pa.int64(): np.int64, pa.float32(): np.float32}[whole.type]
+    numbers = np.frombuffer(whole.buffers()[-1], kind)
+    return numbers[whole.offset : whole.offset + len(whole)]
 
 
 def _matrix(table: pa.Table) -> np.ndarray:
-    """Return the lists of one column as rows (N, K), a view where they lie in one piece."""
+    """Return the lists of one column as rows (N, K)."""
     column = table["probabilities"].combine_chunks()
-    width: int = column.type.list_size
-    rows: np.ndarray = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    return rows
+    return _numbers(column.flatten()).reshape(-1, column.type.list_size)
