@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from assay.compare.baselines import baselines_for, modules
 from assay.compare.request import Request
@@ -15,6 +15,7 @@ from assay.data.dataset import Dataset
 from assay.engine.classical import FAMILY
 from assay.engine.executor import Inline, Job, JobResult, Pool
 from assay.engine.machine import cores, processor, versions
+from assay.engine.ray_address import parse_executor
 from assay.engine.signals import Stop, stop_on_signals
 from assay.engine.spec import (
     Candidate,
@@ -30,11 +31,14 @@ from assay.models.foreign import origin
 from assay.store.lock import Claim
 from assay.store.store import Store
 
+if TYPE_CHECKING:
+    from assay.engine.ray_pool import RayPool
+
 _EVALUATED = 0.45  # examples evaluated for each one trained on, at most: about 15 % of the time
 _FEWEST = 2  # evaluations of a trial, however few its steps
 _LOOK_AGAIN = 0.3  # seconds between two looks at what other processes have finished
 
-Executor = Pool | Inline
+Executor = Union[Pool, Inline, "RayPool"]
 OnEvent = Callable[[Event], None]
 
 
@@ -63,6 +67,7 @@ class Campaign:
         self._stop = Stop()
         self.hint = "run the same command again to continue"  # ends the sentence after a stop
         self.trials_run = 0  # by this process
+        self.cluster = parse_executor(request.executor)  # None is this machine
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -209,6 +214,10 @@ class Campaign:
         return self._executor
 
     def _new_executor(self) -> Executor:
+        if self.cluster is not None:
+            from assay.engine.ray_pool import RayPool
+
+            return RayPool(self.cluster, workers=self.request.workers, preload=self._modules)
         if self.request.workers == 0:
             return Inline()
         return Pool(self.request.workers or cores(), preload=self._modules)
@@ -233,6 +242,8 @@ class Campaign:
 
     def _threads(self, trials: int) -> int:
         """Return the most threads of a trial: more than one only where cores are left over."""
+        if self.cluster is not None:
+            return max(1, int(self.cluster.cpus))
         workers = self.request.workers or cores()
         return 1 if self.request.workers == 0 else max(1, cores() // min(trials, workers))
 

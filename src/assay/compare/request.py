@@ -130,6 +130,14 @@ class Request:
 
     def _check_methods(self) -> None:
         """Check what modules of their own have to say, which are imported only where asked for."""
+        if self.executor != "local":
+            from assay.engine.ray_address import parse_executor
+
+            if parse_executor(self.executor) is not None and self.workers == 0:
+                raise BadArgumentError(
+                    "`workers` must be at least 1 on a cluster. Received workers=0 with "
+                    f"executor={self.executor!r}; leave one of them out."
+                )
         if self.tune is not None:
             from assay.compare.tuning import check_tune
 

@@ -22,6 +22,7 @@ from assay.compare.work import Work
 from assay.data.dataset import Dataset
 from assay.data.load import load, load_arrays
 from assay.engine.machine import processor, versions
+from assay.engine.ray_address import check_within_reach, parse_executor
 from assay.engine.spec import Candidate, Event, digest
 from assay.errors import AssayError, BadArgumentError, Interrupted, nearest
 from assay.metrics import metric_for
@@ -121,6 +122,9 @@ class Study:
         began = time.monotonic()
         for name in self.request.models or ():
             foreign_digest(name)  # an unknown name is told before anything is written
+        cluster = parse_executor(self.request.executor)
+        if cluster is not None:
+            check_within_reach(cluster)
         if self.request.splits > 1:
             return self._over_splits(on_event, on_data)
         where = self._where()

@@ -273,6 +273,11 @@ class RayPool:
     def _begin(self, seat: _Seat, waiting: _Waiting) -> None:
         job, names, contents = asdict(waiting.job), [], []
         payload = job["payload"]
+        if "folders" in payload:  # what it wrote would stay on the worker
+            raise BadArgumentError(
+                "A job on a Ray cluster has one folder at most. Received several, "
+                f"in {job['kind']!r}; send its trials one by one."
+            )
         if "data" in payload:
             payload["data_key"] = self._key(payload["data"])
         if "folder" in payload:
@@ -521,7 +526,7 @@ def connect(cluster: RayCluster) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     _hush()
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         with _own_signals():
             if cluster.address:
