@@ -61,17 +61,6 @@ def test_where_neither_is_enough_alone_both_are_named():
     assert found.more_examples == found.more_seeds * 100
 
 
-def test_a_squared_error_is_told_in_the_unit_of_its_root():
-    tables = {
-        name: -np.square(rng.normal(0, 2.0, (3, 300)))
-        for name, rng in zip("ab", map(np.random.default_rng, (2, 3)), strict=True)
-    }
-    squares = resolution(tables, points=False)
-    roots = resolution(tables, squared_errors=True, points=False)
-    assert roots.smallest == pytest.approx(squares.smallest / 4.0, rel=0.05)
-    assert roots.more_examples == squares.more_examples
-
-
 def test_a_higher_confidence_sees_less():
     tables = pair(np.random.default_rng(4))
     assert resolution(tables, confidence=0.99).smallest > resolution(tables).smallest

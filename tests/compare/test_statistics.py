@@ -100,6 +100,46 @@ def test_a_single_seed_borrows_its_spread_from_the_other_side():
     assert paired_test(alone, several[1:2]).p < 1e-6  # these two networks do differ
 
 
+def test_one_seed_against_several_is_crawford_and_howells_test():
+    rng = np.random.default_rng(26)
+    alone, several = np.full((1, 50), 1.7), np.repeat(rng.standard_normal((4, 1)), 50, axis=1)
+    by_seed = several[:, 0]
+    t = (1.7 - by_seed.mean()) / (by_seed.std(ddof=1) * (1 + 1 / 4) ** 0.5)
+    ours = paired_test(alone, several)
+    assert ours.freedom == pytest.approx(3.0)
+    assert ours.p == pytest.approx(2 * student.sf(abs(t), 3))
+
+
+def test_a_borrowed_spread_brings_its_chance_once():
+    rng = np.random.default_rng(27)
+    tables = rng.standard_normal((400, 4, 100))  # all is chance: 1/100 for the one, 1/300 for three
+    found = np.mean([paired_test(table[:1], table[1:]).variance for table in tables])
+    assert found == pytest.approx(4 / 300, rel=0.15)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e-160, 1e-15, 1.0, 1e100])
+def test_no_size_of_scores_breaks_the_search_for_p(size: float):
+    rng = np.random.default_rng(28)
+    near = 1.0 + 1e-16 * rng.standard_normal((2, 40))  # two seeds that all but agree
+    tables = {
+        "near": near * size,
+        "far": (near + 5.0) * size,
+        "loose": rng.standard_normal((2, 40)) * size,
+        "one": np.full((1, 40), size),
+    }
+    assert all(0.0 <= test.p <= 1.0 for test in paired_tests(tables).values())
+
+
+@pytest.mark.filterwarnings("error")
+def test_differences_of_nearly_nothing_are_equal():
+    level = np.random.default_rng(29).integers(-8, 9, (4, 64)) / 8.0
+    for power in range(36, 49):
+        other = np.roll(level, 1, axis=1)
+        other[0, 0] += 2.0**-power  # the means differ by so much / 256, exactly
+        assert paired_test(level, other).p == pytest.approx(1.0, abs=1e-6)
+
+
 def test_swapping_the_sides_mirrors_the_answer():
     rng = np.random.default_rng(14)
     a, b = right_or_wrong(rng), right_or_wrong(rng, seeds=2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from assay.compare.verdicts import beaten_by, judge
+from assay.metrics.regression import rmse
 
 
 def flips(rng, accuracy, examples=400):
@@ -71,20 +72,24 @@ def test_a_verdict_says_how_likely_and_how_costly():
     assert 0.0 < v.loss < 0.02
 
 
-def test_a_difference_of_squared_errors_is_shown_as_one_of_their_roots():
+def test_a_root_mean_square_is_compared_in_its_own_unit():
     rng = np.random.default_rng(4)
-    a, b = -np.square(rng.normal(0, 2, (3, 300))), -np.square(rng.normal(0, 5, (3, 300)))
-    (verdict,) = judge({"a": a, "b": b}, squared_errors=True)
-    assert verdict.difference == pytest.approx(np.sqrt(-b.mean()) - np.sqrt(-a.mean()))
+    truth = np.zeros(300)
+    tables = {
+        name: -np.stack([rmse(rng.normal(0, size, 300), truth).examples for _ in range(3)])
+        for name, size in (("a", 2.0), ("b", 5.0))
+    }
+    (verdict,) = judge(tables)
+    assert verdict.difference == pytest.approx(3.0, abs=0.4)
     assert verdict.low < verdict.difference < verdict.high
     assert verdict.verdict == "better"
-    (mirrored,) = judge({"b": b, "a": a}, squared_errors=True)
+    (mirrored,) = judge({"b": tables["b"], "a": tables["a"]})
     assert mirrored.loss - verdict.loss == pytest.approx(verdict.difference)
 
 
 def test_errors_of_zero_on_both_sides_are_equal():
     zeros = np.zeros((2, 10))
-    (verdict,) = judge({"a": zeros, "b": zeros}, squared_errors=True)
+    (verdict,) = judge({"a": zeros, "b": zeros})
     assert (verdict.difference, verdict.verdict) == (0.0, "not distinguishable")
 
 

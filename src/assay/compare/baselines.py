@@ -92,7 +92,6 @@ def against_baselines(
     *,
     confidence: float = 0.95,
     correction: Correction = "holm",
-    squared_errors: bool = False,
 ) -> tuple[PairVerdict, ...]:
     """Return a verdict on every network (`a`) against every opponent (`b`).
 
@@ -104,15 +103,9 @@ def against_baselines(
         baselines: Tables of one row.
         confidence: Share of intervals that hold the truth, between 0 and 1.
         correction: "holm", "bh" or "none".
-        squared_errors: Scores are negative squared errors; see `verdicts.judge`.
     """
     fixed = {name: np.repeat(table[:1], 2, axis=0) for name, table in baselines.items()}
-    every = judge(
-        {**networks, **fixed},
-        confidence=confidence,
-        correction="none",
-        squared_errors=squared_errors,
-    )
+    every = judge({**networks, **fixed}, confidence=confidence, correction="none")
     pairs = [v for v in every if v.a in networks and v.b in fixed]
     corrected = adjust([v.p for v in pairs], correction)
     level = 1 - confidence

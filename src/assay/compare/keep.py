@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -50,11 +51,20 @@ def write(result: StudyResult, folder: Path, lang: str) -> None:
     from assay.report.codec import result_to_json
     from assay.report.write import write_report
 
+    _tidy(folder)
     with suppress(OSError, ValueError, TypeError):
         before = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
         if (folder / "report.html").is_file() and _news(before) == _news(result_to_json(result)):
             return
     write_report(result, folder, lang)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a process that was killed here left unfinished."""
+    for path in [*folder.glob(".*.tmp"), *folder.glob("plots/.*.tmp")]:
+        path.unlink(missing_ok=True)
+    for room in folder.glob(f".{WINNER}-*"):
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _saved_trial(folder: Path) -> str:

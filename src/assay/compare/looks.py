@@ -11,9 +11,8 @@ has the largest share, so that it shows nearly what it would show alone. Source:
 Turnbull, "Group Sequential Methods" (2000), chapter 7, on spending the error.
 
 The test of a single look is `paired_tests`. Among many candidates with three seeds each, some have
-a spread of seeds that is small by chance, and corrections go by the smallest p: with 12 equal
-candidates whose seeds spread by 1 point it declared a difference in one of seven studies. So below
-FEW seeds a pair must also be told apart by the spread that all candidates share.
+a spread of seeds that is small by chance, and corrections go by the smallest p. So below FEW seeds
+a pair must also be told apart by the spread that all candidates share.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import numpy as np
 from assay.compare.moments import Moments, satterthwaite
 from assay.compare.result import PairVerdict
 from assay.compare.statistics import Difference, adjust, differences, paired_tests
-from assay.compare.verdicts import Correction, Verdict, per_root
+from assay.compare.verdicts import Correction, Verdict
 
 FEW = 8  # below so many seeds, a pair's own spread of seeds is not trusted alone
 _GROWTH, _LAST_STEP = 2, 1.5  # of the seeds from look to look
@@ -138,9 +137,7 @@ class Looks:
             self._memo[look] = key, self._test(look, held, start)
         return self._memo[look][1]
 
-    def verdicts(
-        self, tables: Tables, final: Sequence[str] = (), *, squared_errors: bool = False
-    ) -> list[PairVerdict]:
+    def verdicts(self, tables: Tables, final: Sequence[str] = ()) -> list[PairVerdict]:
         """Return a verdict on every pair with tables; before its first look none is told apart.
 
         A pair that is told apart is described by the look that did it, any other by its last one.
@@ -148,21 +145,12 @@ class Looks:
         Args:
             tables: As for `shown`.
             final: As for `shown`.
-            squared_errors: As for `judge`.
         """
         present = {name: tables[name] for name in self.names if name in tables}
         shown = self._unseen(present) | self.shown(present, final)
         corrected = self.correct(shown)
-        means = {name: float(np.mean(table)) for name, table in present.items()}
         return [
-            _verdict(
-                pair,
-                of_pair,
-                corrected[pair],
-                self.level,
-                per_root(means[pair[0]], means[pair[1]]) if squared_errors else 1.0,
-            )
-            for pair, of_pair in shown.items()
+            _verdict(pair, of_pair, corrected[pair], self.level) for pair, of_pair in shown.items()
         ]
 
     def correct(self, shown: Mapping[Pair, Shown]) -> dict[Pair, float]:
@@ -226,7 +214,7 @@ def _fingerprint(named: Sequence[tuple[str, Array]]) -> bytes:
     return digest.digest()
 
 
-def _verdict(pair: Pair, shown: Shown, corrected: float, level: float, scale: float) -> PairVerdict:
+def _verdict(pair: Pair, shown: Shown, corrected: float, level: float) -> PairVerdict:
     told = corrected < level
     test = shown.strongest if told else shown.last
     verdict: Verdict = "not distinguishable"
@@ -235,12 +223,12 @@ def _verdict(pair: Pair, shown: Shown, corrected: float, level: float, scale: fl
     return PairVerdict(
         a=pair[0],
         b=pair[1],
-        difference=test.mean * scale,
-        low=test.low * scale,
-        high=test.high * scale,
+        difference=test.mean,
+        low=test.low,
+        high=test.high,
         p=shown.p,
         p_holm=corrected,
         verdict=verdict,
         better=test.better,
-        loss=test.loss * scale,
+        loss=test.loss,
     )

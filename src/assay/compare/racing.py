@@ -181,24 +181,17 @@ class Race:
         return asked
 
     def verdicts(
-        self,
-        tables: Tables,
-        *,
-        failed: Mapping[str, int] | None = None,
-        squared_errors: bool = False,
+        self, tables: Tables, *, failed: Mapping[str, int] | None = None
     ) -> list[PairVerdict]:
         """Return what is shown of every pair at this moment; it holds at all moments together.
 
         Args:
             tables: As for `next`.
             failed: As for `next`.
-            squared_errors: As for `judge`.
         """
         rows = {name: len(tables.get(name, ())) for name in self.names}
         held = {name: tables[name] for name in self.names if rows[name]}
-        return self.looks.verdicts(
-            held, self._final(rows, failed or {}), squared_errors=squared_errors
-        )
+        return self.looks.verdicts(held, self._final(rows, failed or {}))
 
     def why(self, lang: Literal["en", "zh"] = "en") -> str:
         """Return one sentence: why the race is over, or that it goes on."""

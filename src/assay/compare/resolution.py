@@ -25,7 +25,7 @@ from assay.compare.statistics import (
     t_below,
     t_quantile,
 )
-from assay.compare.verdicts import Correction, per_root
+from assay.compare.verdicts import Correction
 
 POINT = 0.01
 MOST_SEEDS = 1_000  # that are looked at; nobody trains more
@@ -118,7 +118,6 @@ def resolution(
     tables: Mapping[str, np.ndarray],
     *,
     confidence: float = 0.95,
-    squared_errors: bool = False,
     points: bool = True,
 ) -> Resolution | None:
     """Return the smallest difference that these tables can show, of the pair in the middle.
@@ -128,7 +127,6 @@ def resolution(
     Args:
         tables: For every candidate a table of seeds by test examples; larger is better.
         confidence: Of a verdict, between 0 and 1.
-        squared_errors: Scores are negative squared errors, shown as their root mean square.
         points: The metric is a share, shown in points of a hundred; else in its own unit.
     """
     moments = {name: Moments.of(table) for name, table in tables.items()}
@@ -138,12 +136,11 @@ def resolution(
     (a, b), test = sorted(found.items(), key=lambda item: item[1].high - item[1].low)[
         len(found) // 2
     ]
-    scale = per_root(moments[a].mean, moments[b].mean) if squared_errors else 1.0
     half = _HalfWidth(moments[a], moments[b], test, confidence)
     seeds, examples = min(m.seeds for m in moments.values()), moments[a].examples
-    smallest = half(half.seeds, examples) * scale
+    smallest = half(half.seeds, examples)
     target = POINT if points and smallest > POINT else smallest / 2
-    more_seeds, more_examples, together = half.more(examples, target / scale if scale else 0.0)
+    more_seeds, more_examples, together = half.more(examples, target)
     return Resolution(
         seeds=seeds,
         examples=examples,

@@ -15,6 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
+from assay.compare.moderation import FEWEST, moderated
 from assay.compare.moments import Moments, satterthwaite
 from assay.compare.result import Estimate
 from assay.errors import BadArgumentError, nearest
@@ -137,11 +138,13 @@ def paired_tests(
     examples take a fraction of a second.
 
     Each interval uses Satterthwaite's degrees of freedom, which keep their promise at 95% and break
-    it far out: where a few seeds agree by chance, they think the spread well known, and of 12 equal
-    candidates with 3 seeds Holm then finds a difference in up to 13% of simulations. So p is the
-    level at which the squared difference reaches t² × variance added up over examples and seeds,
-    each part with its own degrees of freedom (Howe, 1974,
-    https://doi.org/10.1080/01621459.1974.10482981; Zou and Donner, 2008).
+    it far out, where corrections for many pairs look: a few seeds that agree by chance make them
+    think the spread well known. So p is the level at which the squared difference reaches
+    t² × variance added up over examples and seeds, each part with its own degrees of freedom
+    (Howe, 1974,
+    https://doi.org/10.1080/01621459.1974.10482981; Zou and Donner, 2008). Where several candidates
+    tell together how far seeds spread (see `moderation`), the spread is the moderated one, and p is
+    at least that by Satterthwaite with the pair's own.
 
     Args:
         tables: For every candidate a table of seeds by test examples; larger is better.
@@ -156,7 +159,7 @@ def paired_tests(
         parts.sum(axis=0),
         satterthwaite(parts, freedoms),
         confidence=confidence,
-        p=np.maximum(_careful_p(mean, parts, freedoms), _sign_test(moments[0].examples)),
+        p=np.maximum(_p_of_pairs(moments, mean, parts, freedoms), _sign_test(moments[0].examples)),
     )
     return dict(zip(combinations(tables, 2), found, strict=True))
 
@@ -249,6 +252,24 @@ def _for_skewness(skewness: float, reach: float, confidence: float) -> float:
     return min(max(shift, -reach), reach)
 
 
+def _p_of_pairs(sides: Sequence[Moments], mean: Array, parts: Array, freedoms: Array) -> Array:
+    """Return p of every pair; `parts` and `freedoms` are those of `_of_pairs`."""
+    rows = np.array([side.seeds for side in sides])
+    spread = np.array([side.of_seeds for side in sides]) * rows
+    if len(sides) < FEWEST or (rows < 2).any() or (spread <= 0.0).any():
+        return _careful_p(mean, parts, freedoms)
+    i, j = np.triu_indices(len(sides), k=1)
+    common, freedom = moderated(spread, rows - 1.0)
+    seeds = common / rows
+    careful = _careful_p(
+        mean,
+        np.stack([parts[0], seeds[i], seeds[j]]),
+        np.stack([freedoms[0], freedom[i], freedom[j]]),
+    )
+    t = np.abs(_ratio(mean, np.sqrt(parts.sum(axis=0))))
+    return np.maximum(careful, 2.0 * t_below(satterthwaite(parts, freedoms), -t))
+
+
 def _careful_p(mean: Array, parts: Array, freedoms: Array) -> Array:
     """Return the p at which mean² is the sum of t² × part, examples first, then seeds.
 
@@ -264,11 +285,12 @@ def _careful_p(mean: Array, parts: Array, freedoms: Array) -> Array:
     inside = (variances > 0).all(axis=0) & (ends[1] > TINY) & (ends[0] < ends[1])
     found = np.where(variances[1] > 0, 2.0 * t_below(freedom[1], -t), 2.0 * t_below(freedom[0], -t))
     if inside.any():
-        squares, kept, own = mean[inside] ** 2, variances[:, inside], freedom[:, inside]
+        own, kept = freedom[:, inside], np.log(variances[:, inside])
+        square = 2.0 * np.log(np.abs(mean[inside]))
 
         def excess(log_p: Array) -> Array:
-            reach = _upper(own, np.exp(log_p)) ** 2 * kept
-            return np.asarray(np.log(reach.sum(axis=0) / squares))
+            reach = np.maximum(_upper(own, np.exp(log_p)), TINY)  # 0 where p is 1
+            return np.asarray(np.logaddexp.reduce(2.0 * np.log(reach) + kept) - square)
 
         found[inside] = np.exp(_root(excess, *np.log(np.maximum(ends[:, inside], TINY))))
     return np.minimum(found, 1.0)
@@ -295,14 +317,16 @@ def _of_pairs(sides: Sequence[Moments]) -> tuple[Array, Array, Array]:
     """Return the difference of every pair, its variance's parts, and their degrees of freedom.
 
     The parts are examples, seeds of one and seeds of the other, (3, pairs). The chance of single
-    answers shows in the variance over examples and in that over seeds; it is counted once. Where
-    both tables are right or wrong, half a pair is added either way (Agresti and Min, 2005).
+    answers shows in the variance over examples and in that over seeds, a borrowed one as well; it
+    is counted once. Where both tables are right or wrong, half a pair is added either way (Agresti
+    and Min, 2005).
     """
     i, j = np.triu_indices(len(sides), k=1)
     columns = sides[0].examples
     mean, chance = (np.array([getattr(side, of) for side in sides]) for of in ("mean", "of_chance"))
-    examples = np.maximum(_over_examples(sides)[i, j] - chance[i] - chance[j], 0.0)
     rows, both = (np.array([getattr(s, of) for s in sides]) for of in ("seeds", "right_or_wrong"))
+    once = np.add(*_lent(chance, rows, i, j))
+    examples = np.maximum(_over_examples(sides)[i, j] - once, 0.0)
     examples += both[i] * both[j] / (np.maximum(rows[i], rows[j]) * columns**2)
     of_a, of_b, freedoms = over_seeds(sides, i, j)
     parts = np.stack([examples, of_a, of_b])
@@ -327,25 +351,33 @@ def _over_examples(sides: Sequence[Moments]) -> Array:
 def over_seeds(sides: Sequence[Moments], i: Array, j: Array) -> tuple[Array, Array, Array]:
     """Return for every pair each side's variance over seeds, and (2, pairs) degrees of freedom.
 
-    A single seed's unknown spread is taken from the side that has several; being the same estimate,
-    both are then one term.
+    A single seed's unknown spread is taken from the side that has several. Being the same estimate,
+    both are one term, that side's: with seeds for all the noise this is the t test of one value
+    against a sample (Crawford and Howell, The Clinical Neuropsychologist 12, 1998, p. 482).
     """
-    rows = np.array([side.seeds for side in sides], dtype=np.float64)
-    own = np.array([side.of_seeds for side in sides])
-    one_seed, freedom = own * rows, np.maximum(rows - 1, 1)
+    rows = np.array([side.seeds for side in sides])
+    of_a, of_b = _lent(np.array([side.of_seeds for side in sides]), rows, i, j)
+    freedom = np.maximum(rows - 1.0, 1.0)
+    return of_a, of_b, np.stack([freedom[i], freedom[j]])
+
+
+def _lent(own: Array, rows: Array, i: Array, j: Array) -> tuple[Array, Array]:
+    """Return each side's variance with what it lends to an opponent of one seed, whose own is 0."""
+    one_seed = own * rows
     of_a = own[i] + np.where(rows[j] == 1, one_seed[i], 0.0)
     of_b = own[j] + np.where(rows[i] == 1, one_seed[j], 0.0)
-    return of_a, of_b, np.stack([freedom[i], freedom[j]])
+    return of_a, of_b
 
 
 def _ratio(mean: Array, spread: Array) -> Array:
     certain = np.where(mean == 0.0, 0.0, np.copysign(np.inf, mean))
-    return np.asarray(np.divide(mean, spread, out=certain, where=spread > 0))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.divide(mean, spread, out=certain, where=spread > 0))
 
 
 def _expected_loss(mean: Array, spread: Array, t: Array, freedom: Array) -> Array:
     """Return the mean of max(-d, 0) for d of Student's t around `mean`."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         tail = (freedom + t**2) / (freedom - 1.0) * _t_density(freedom, t)
         loss = spread * (tail - t * t_below(freedom, -t))
     loss = np.where(spread > 0, np.maximum(loss, 0.0), np.maximum(-mean, 0.0))
