@@ -144,7 +144,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, options in sets(folder).items():
         if not args.names or name in args.names:
-            keep(name, Study(**options, seeds=args.seeds, store=str(folder), patience=None), args.seeds)
+            asked = {**options, "seeds": args.seeds, "store": str(folder), "patience": None}
+            keep(name, Study(**asked), args.seeds)
 
 
 if __name__ == "__main__":

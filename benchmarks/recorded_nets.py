@@ -1,4 +1,4 @@
-"""Small networks that differ little, for the recorded grid: close races are the ones that matter."""
+"""Small networks that differ little, for the recorded grid: close races are what matters."""
 
 import math
 

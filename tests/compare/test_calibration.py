@@ -1,11 +1,22 @@
-"""A quick form of benchmarks/calibration.py: the promises hold in a few cells of each world."""
+"""A quick form of the calibration benchmarks: what docs/calibration.md promises holds."""
 
 import json
+from functools import partial
 
+import numpy as np
 import pytest
 
-from benchmarks import calibration
-from benchmarks.calibration import SECTIONS, WORLDS, RightOrWrong, page, simulate
+from benchmarks import calibration, racing, same_network
+from benchmarks.calibration import (
+    SECTIONS,
+    WORLDS,
+    RightOrWrong,
+    count_more,
+    kept,
+    merged,
+    page,
+    simulate,
+)
 
 STUDIES = 300
 
@@ -31,6 +42,38 @@ def test_intervals_and_verdicts_keep_what_they_promise(name: str, seeds: int, ex
 def test_one_point_is_found_at_ten_thousand_examples_and_five_seeds():
     world = RightOrWrong("", accuracy=0.9, ease=3.0, way=1.2, spread=0.002)
     assert simulate("power", world, 5, 10_000, 60).found >= 0.8
+
+
+def test_a_recorded_network_is_told_apart_from_itself_in_at_most_5_of_100_studies():
+    every = same_network.grids()
+    found = same_network.real(every)
+    assert found == kept("same network")["real"]  # the page is not out of date
+    studies = sum(of["studies"] for of in found.values())
+    assert studies >= 60
+    for kind in ("real", "real, until"):
+        assert sum(of[kind] for of in found.values()) <= 0.05 * studies
+    counts = same_network.simulated(every, 40)
+    assert all(count <= 5 for count in counts.values())  # 2 expected at most
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "digits"])
+def test_the_best_mean_of_two_seeds_of_recorded_networks_loses_little(name: str):
+    rng, grid = np.random.default_rng(1), racing.recorded(racing.RECORDED / f"{name}.npz")
+    found = racing.against_the_grid(partial(racing.redrawn, rng, grid), 6)
+    assert found["score"]["regret_tenth"][0] <= 0.3
+    assert found["score"]["trials"] <= 0.5
+    assert found["latency"]["regret_tenth"][0] > 1.0  # two seeds show little
+
+
+def test_counts_of_two_runs_are_added_up():
+    one, two = ({"studies": n, "found": x, "spread": 0.1} for n, x in ((100, 0.2), (300, 0.6)))
+    assert merged(one, two) == {"studies": 400, "found": pytest.approx(0.5), "spread": 0.1}
+    assert merged(None, two) == two
+
+
+def test_a_run_without_time_leaves_the_counts_as_they_are():
+    facts = kept("simulated")
+    assert count_more(facts, 10**6, minutes=-1.0)["tally"] == facts["tally"]
 
 
 def test_the_page_shows_what_was_measured():

@@ -145,7 +145,15 @@ def test_a_study_of_pretrained_networks_ends_with_a_winner_that_predicts(
     images = random.integers(0, 80, (90, 1, 12, 12)) + 80 * labels[:, None, None, None]
     np.savez(tmp_path / "squares.npz", x=images.astype(np.uint8), y=labels)
     words = ["compare", str(tmp_path / "squares.npz"), "--models", "squeezenet1_1"]
-    words += ["--pretrained", "--seeds", "1", "--budget", "12steps", "--no-autotune"]
+    words += [
+        "--pretrained",
+        "--seeds",
+        "1",
+        "--budget",
+        "12steps",
+        "--no-autotune",
+        "--no-baselines",
+    ]
     words += ["--workers", "0", "--store", str(tmp_path / "store"), "--json"]
     main(words)
     told = json.loads(capsys.readouterr().out)

@@ -77,7 +77,7 @@ def test_what_only_changes_the_display_does_not_decide_the_trials():
         ),
         (
             {"prefer": "latensy"},
-            "`prefer` must be one of latency, params, memory, energy-proxy. "
+            "`prefer` must be one of latency, params, memory, energy-proxy, score. "
             "Received prefer='latensy'. Did you mean 'latency'?",
         ),
         (
@@ -124,7 +124,7 @@ def test_an_unknown_option_is_answered_with_the_nearest():
         Study("digits", seed=3)
     assert str(caught.value) == (
         "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, baselines, budget, "
-        "confidence, correction, data, data_dir, evaluations, executor, family, group, lang, "
-        "metric, models, patience, precision, prefer, pretrained, require, seeds, skip_bad, "
-        "split_seed, splits, store, target, task, time, tune, until, workers."
+        "confidence, correction, data, data_dir, devices, evaluations, executor, family, group, "
+        "lang, metric, models, nodes, patience, precision, prefer, pretrained, require, seeds, "
+        "skip_bad, split_seed, splits, store, strategy, target, task, time, tune, until, workers."
     )

@@ -122,7 +122,7 @@ def _forget_moments(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_losses(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(loop.Loop, "_evaluate", _only_the_newest_losses(loop.Loop._evaluate))
+    patch.setattr(loop.Loop, "evaluate", _only_the_newest_losses(loop.Loop.evaluate))
 
 
 def _only_the_newest_losses(evaluate: Callable[[loop.Loop], None]) -> Callable[[loop.Loop], None]:

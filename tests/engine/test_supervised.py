@@ -157,7 +157,7 @@ def test_the_learning_rate_rises_and_falls_in_lines():
 def test_channels_last_weights_are_updated_without_copies():
     model = network().to(memory_format=torch.channels_last)
     optimization = Optimization(model, recipe=Recipe(), steps=10)
-    views = [view for group in optimization._groups for _, view in group._weights]
+    views = [view for group in optimization._groups for _, view in group.weights]
     assert all(view.is_contiguous() for view in views)
     assert {view.data_ptr() for view in views} == {p.data_ptr() for p in model.parameters()}
 

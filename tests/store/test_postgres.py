@@ -316,7 +316,7 @@ def test_a_study_is_kept_on_the_server_and_asked_from_there(
     monkeypatch.chdir(tmp_path)
     password = make_url(url).password or "secret"
     secret = make_url(url).set(password=password).render_as_string(hide_password=False)
-    options = {"budget": "20steps", "seeds": 1, "workers": 0, "store": secret}
+    options = {"budget": "20steps", "seeds": 1, "workers": 0, "store": secret, "baselines": False}
     study = Study("digits", models=["softmax_regression"], autotune=False, **options)
 
     def stop_after_training(event: Event) -> None:

@@ -134,6 +134,9 @@ def _add_evidence(parser: argparse.ArgumentParser) -> None:
     add("--group", metavar="COLUMN", help="rows of one group stay in one part, for tables")
     add("--time", metavar="COLUMN", help="test on the latest rows, for tables")
     add("--executor", metavar="WHERE", help="local or ray[://ADDRESS] (default: %(default)s)")
+    add("--devices", type=int, metavar="N", help="processes that share one training on each host")
+    add("--nodes", type=int, metavar="N", help="hosts that share one training")
+    add("--strategy", choices=("ddp", "fsdp"), help="how they share it (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -151,6 +154,9 @@ def request_of(args: argparse.Namespace) -> Request:
 
 def show(study: Study, *, as_json: bool) -> int | None:
     """Run a study with a live display, then print what it found; 1 when no candidate finished."""
+    if study.follows:
+        study.follow()
+        return None
     lang = study.request.lang
     try:
         result = study.run() if as_json else _with_progress(study, lang)

@@ -14,7 +14,9 @@ from assay.compare.request import Request
 from assay.data.dataset import Dataset
 from assay.engine.classical import FAMILY
 from assay.engine.executor import Inline, Job, JobResult, Pool
+from assay.engine.grouping import group_seeds, stacks_to_try
 from assay.engine.machine import cores, processor, versions
+from assay.engine.place import place, shape, shared_plan
 from assay.engine.ray_address import parse_executor
 from assay.engine.signals import Stop, stop_on_signals
 from assay.engine.spec import (
@@ -68,6 +70,7 @@ class Campaign:
         self.hint = "run the same command again to continue"  # ends the sentence after a stop
         self.trials_run = 0  # by this process
         self.cluster = parse_executor(request.executor)  # None is this machine
+        self.place = place(request.devices, request.nodes)  # alone, unless hosts share a training
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -95,7 +98,7 @@ class Campaign:
         ]
         for job, result in self._run(jobs):
             if result.status == "done":
-                plans[job.key] = _plan(result.value)
+                plans[job.key] = self._shared(_plan(result.value))
                 self._tell("plan", job.key, text=_in_words(plans[job.key]))
             else:
                 _refuse_unknown(result.reason)
@@ -111,10 +114,11 @@ class Campaign:
         what others have claimed is waited for.
         """
         self._preload([spec.candidate for spec in specs])
+        sizes = self._stacks(specs)
         waiting = {spec.hash: spec for spec in specs}
         made: dict[str, TrialRecord] = {}
         while waiting:
-            for record in self._run_claimed(waiting):
+            for record in self._run_claimed(waiting, sizes):
                 made[record.hash] = record
             waiting = {name: spec for name, spec in waiting.items() if name not in made}
             theirs = self._of_others(waiting)
@@ -124,33 +128,74 @@ class Campaign:
                 self._wait()
         return made
 
-    def _run_claimed(self, waiting: Mapping[str, TrialSpec]) -> Iterator[TrialRecord]:
+    def _stacks(self, specs: Sequence[TrialSpec]) -> dict[str, int]:
+        """Return how many seeds of a candidate train faster together, where that was measured."""
+        if not self.request.autotune or self.cluster is not None or self.place.world > 1:
+            return {}
+        tried = stacks_to_try(specs, self.at_once)
+        first = {spec.candidate.name: spec for spec in reversed(specs)}
+        jobs = [
+            Job("stacking", name, {**self._shapes(first[name].candidate), **_facts(first[name], n)})
+            for name, n in tried.items()
+        ]
+        return {j.key: r.value["seeds"] for j, r in self._run(jobs) if r.status == "done"}
+
+    def _run_claimed(
+        self, waiting: Mapping[str, TrialSpec], sizes: dict[str, int]
+    ) -> Iterator[TrialRecord]:
         """Run every trial that nobody else runs, and yield its record."""
         claims: dict[str, Claim] = {}
+        groups: dict[str, list[TrialSpec]] = {}
         try:
-            for job, result in self._run(self._claimed(waiting, claims)):
-                record = _record(waiting[job.key], result)
-                if result.status == "failed":  # otherwise the trial itself has told
-                    self._tell("fail", record.candidate, seed=record.seed, text=record.reason)
-                self.store.add_trial(record)
-                claims.pop(job.key).release()
-                self.trials_run += 1
-                yield record
+            for job, result in self._run(self._claimed(waiting, sizes, claims, groups)):
+                group = groups[job.key]
+                if len(group) > 1 and result.status == "failed":  # each will tell its own reason
+                    sizes[group[0].candidate.name] = 1
+                    for spec in group:
+                        claims.pop(spec.hash).release()
+                    continue
+                for record in _records(group, result):
+                    if result.status == "failed":  # otherwise the trial itself has told
+                        self._tell("fail", record.candidate, seed=record.seed, text=record.reason)
+                    self.store.add_trial(record)
+                    claims.pop(record.hash).release()
+                    self.trials_run += 1
+                    yield record
         finally:
             for claim in claims.values():
                 claim.release()
 
-    def _claimed(self, waiting: Mapping[str, TrialSpec], claims: dict[str, Claim]) -> Iterator[Job]:
-        """Yield a job for every trial that can be claimed, at the moment it is asked for."""
-        for name, spec in waiting.items():
-            claim = self.store.claim(name)
-            if claim is None:
-                continue
-            if self.store.trial(name) is not None:  # somebody has just finished it
-                claim.release()
-                continue
-            claims[name] = claim
-            yield Job("trial", name, self._trial_payload(spec))
+    def _claimed(
+        self,
+        waiting: Mapping[str, TrialSpec],
+        sizes: Mapping[str, int],
+        claims: dict[str, Claim],
+        groups: dict[str, list[TrialSpec]],
+    ) -> Iterator[Job]:
+        """Yield a job for all that can be claimed, at the moment it is asked for."""
+        for group in group_seeds(list(waiting.values()), sizes, self.at_once):
+            mine = [spec for spec in group if self._claim(spec.hash, claims)]
+            if mine:
+                groups[mine[0].hash] = mine
+                yield self._job(mine)
+
+    def _claim(self, trial: str, claims: dict[str, Claim]) -> bool:
+        claim = self.store.claim(trial)
+        if claim is None:
+            return False
+        if self.store.trial(trial) is not None:  # somebody has just finished it
+            claim.release()
+            return False
+        claims[trial] = claim
+        return True
+
+    def _job(self, specs: Sequence[TrialSpec]) -> Job:
+        """Return one trial, or several seeds of one candidate that train together."""
+        if len(specs) == 1:
+            return Job("trial", specs[0].hash, self._trial_payload(specs[0]))
+        folders = [str(self.store.trial_folder(spec.hash)) for spec in specs]
+        facts = {"specs": [asdict(spec) for spec in specs], "folders": folders}
+        return Job("stack", specs[0].hash, {**facts, "data": str(self.dataset.folder)})
 
     def _of_others(self, waiting: Mapping[str, TrialSpec]) -> dict[str, TrialRecord]:
         """Return what is on record by now, and tell of what other processes did."""
@@ -183,8 +228,15 @@ class Campaign:
 
     @property
     def at_once(self) -> int:
-        """Trials that run beside each other."""
-        return max(self.request.workers or cores(), 1) if self.request.workers != 0 else 1
+        """Trials that run beside each other; hosts that share a training do one at a time."""
+        if self.request.workers == 0 or not self.place.alone:
+            return 1
+        return self.request.workers or max(1, cores() // self.place.count)
+
+    def _shared(self, plan: Plan) -> Plan:
+        """Return a plan as it is computed by the processes that share a training, if they do."""
+        devices, nodes = shape(self.request.devices, self.request.nodes)
+        return shared_plan(plan, devices=devices, nodes=nodes, strategy=self.request.strategy)
 
     @property
     def stopping(self) -> bool:
@@ -220,7 +272,7 @@ class Campaign:
             return RayPool(self.cluster, workers=self.request.workers, preload=self._modules)
         if self.request.workers == 0:
             return Inline()
-        return Pool(self.request.workers or cores(), preload=self._modules)
+        return Pool(self.at_once, preload=self._modules)
 
     def _close(self) -> None:
         if self._executor is not None:
@@ -238,14 +290,16 @@ class Campaign:
         opponents = (
             baselines_for(self.dataset, self.request.limit) if self.request.baselines else ()
         )
-        self._modules = (*sorted(libraries & {"timm", "torchvision"}), *modules(opponents))
+        shared = ["lightning_fabric.strategies"] if self.place.world > 1 else []
+        self._modules = (*sorted(libraries & {"timm", "torchvision"}), *modules(opponents), *shared)
 
     def _threads(self, trials: int) -> int:
         """Return the most threads of a trial: more than one only where cores are left over."""
         if self.cluster is not None:
             return max(1, int(self.cluster.cpus))
-        workers = self.request.workers or cores()
-        return 1 if self.request.workers == 0 else max(1, cores() // min(trials, workers))
+        if self.request.workers == 0 or self.place.world > 1:
+            return 1
+        return max(1, cores() // min(trials, self.request.workers or cores()))
 
     def _plan_payload(self, candidate: Candidate, threads: int, macs: int) -> dict[str, Any]:
         return {
@@ -360,17 +414,26 @@ def _in_words(plan: Plan) -> str:
     return ", ".join(words)
 
 
-def _record(spec: TrialSpec, result: JobResult) -> TrialRecord:
+def _facts(spec: TrialSpec, seeds: int) -> dict[str, Any]:
+    return {"plan": asdict(spec.plan), "seeds": seeds}
+
+
+def _records(specs: Sequence[TrialSpec], result: JobResult) -> list[TrialRecord]:
+    """Return the records of a job's trials, in the order of `specs`."""
     if result.status == "done":
-        return record_from_json(result.value)
-    return TrialRecord(
-        hash=spec.hash,
-        candidate=spec.candidate.name,
-        seed=spec.seed,
-        status="failed",
-        reason=result.reason,
-        spec=asdict(spec),
-    )
+        found = result.value["records"] if len(specs) > 1 else [result.value]
+        return [record_from_json(facts) for facts in found]
+    return [
+        TrialRecord(
+            hash=spec.hash,
+            candidate=spec.candidate.name,
+            seed=spec.seed,
+            status="failed",
+            reason=result.reason,
+            spec=asdict(spec),
+        )
+        for spec in specs
+    ]
 
 
 def _refuse_unknown(reason: str) -> None:

@@ -69,6 +69,9 @@ class Request:
         group: Column of a table whose equal values never fall into two parts.
         time: Column of a table by which the latest rows become the test part.
         executor: Where trials run: local, or ray with an address such as ray://host:10001.
+        devices: Processes on each host that share one training.
+        nodes: Hosts that share one training.
+        strategy: How they share it: ddp, or fsdp, which divides the weights, too.
     """
 
     data: str
@@ -101,6 +104,9 @@ class Request:
     group: str | None = None
     time: str | None = None
     executor: str = "local"
+    devices: int = 1
+    nodes: int = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
 
     def __post_init__(self) -> None:
         parse_budget(self.budget)
@@ -120,6 +126,7 @@ class Request:
         _at_least("splits", self.splits, 1)
         _at_most("splits", self.splits, MOST_SPLITS)
         self._check_methods()
+        self._check_place()
         if not 0.5 < self.confidence < 1:
             raise BadArgumentError(
                 "`confidence` must lie between 0.5 and 1, such as 0.95. "
@@ -146,6 +153,18 @@ class Request:
             from assay.compare.racing import parse_until
 
             parse_until(self.until)
+
+    def _check_place(self) -> None:
+        """Check what trainings are to be shared by, if they are."""
+        from assay.engine.place import check_devices
+
+        check_devices(self.devices, self.nodes, self.strategy)
+        if self.devices * self.nodes > 1 and self.executor != "local":
+            raise BadArgumentError(
+                "`executor` spreads trials that each run in one process. Received "
+                f"executor={self.executor!r} with devices={self.devices} and nodes={self.nodes}; "
+                "leave one of them out."
+            )
 
     @property
     def limit(self) -> Budget:

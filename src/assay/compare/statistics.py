@@ -141,10 +141,9 @@ def paired_tests(
     it far out, where corrections for many pairs look: a few seeds that agree by chance make them
     think the spread well known. So p is the level at which the squared difference reaches
     t² × variance added up over examples and seeds, each part with its own degrees of freedom
-    (Howe, 1974,
-    https://doi.org/10.1080/01621459.1974.10482981; Zou and Donner, 2008). Where several candidates
-    tell together how far seeds spread (see `moderation`), the spread is the moderated one, and p is
-    at least that by Satterthwaite with the pair's own.
+    (Howe, 1974, https://doi.org/10.1080/01621459.1974.10482981; Zou and Donner, 2008). Where
+    several candidates tell together how far seeds spread (see `moderation`), the spread is the
+    moderated one, and p is at least that by Satterthwaite with the pair's own.
 
     Args:
         tables: For every candidate a table of seeds by test examples; larger is better.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -20,8 +21,9 @@ from assay.compare.result import StudyResult
 from assay.compare.splits import run_splits
 from assay.compare.work import Work
 from assay.data.dataset import Dataset
-from assay.data.load import load, load_arrays
+from assay.data.load import load, load_arrays, open_prepared
 from assay.engine.machine import processor, versions
+from assay.engine.place import place
 from assay.engine.ray_address import check_within_reach, parse_executor
 from assay.engine.spec import Candidate, Event, digest
 from assay.errors import AssayError, BadArgumentError, Interrupted, nearest
@@ -100,6 +102,24 @@ class Study:
         return cls(facts.pop("data"), **facts)
 
     @property
+    def follows(self) -> bool:
+        """Whether another host leads, and this process only helps to train: see `follow`."""
+        return not place(self.request.devices, self.request.nodes).leads
+
+    def follow(self) -> int:
+        """Help the host that leads until its study is over; return how many trials that took.
+
+        Raises:
+            HostError: The host that leads was lost, or runs other code.
+            AssayError: The data cannot be used.
+        """
+        from assay.engine.distributed import follow
+
+        dataset = self._load(locate(self._where()).files)
+        here = place(self.request.devices, self.request.nodes)
+        return follow(partial(open_prepared, dataset.folder), here)
+
+    @property
     def report(self) -> Path:
         """The report's page."""
         return self.folder / "report.html"
@@ -137,7 +157,10 @@ class Study:
                 on_data(dataset, candidates)
             self.folder = store.files / "runs" / self.id
             work = Work(self.id, self.request, store, dataset, candidates, on_event or _ignore)
-            return work.complete(began)
+            try:
+                return work.complete(began)
+            finally:
+                self._dismiss()
 
     def _over_splits(self, on_event: OnEvent | None, on_data: OnData | None) -> StudyResult:
         """Run one study for each division of the data, and write down what they say together."""
@@ -175,6 +198,14 @@ class Study:
         finished = any(c.score for c in result.candidates)
         store.set_status(self.id, "finished" if finished else "failed")
         return result
+
+    def _dismiss(self) -> None:
+        """Tell the hosts that helped, if any, that the study is over."""
+        here = place(self.request.devices, self.request.nodes)
+        if not here.alone:
+            from assay.engine.distributed import dismiss
+
+            dismiss(here)
 
     def _where(self) -> str | Path:
         return self.request.store or default_store(None if self._arrays else self.request.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -180,6 +181,16 @@ def _split_hash(split: Split, *, content: str, seed: int) -> str:
     return found.hexdigest()
 
 
+def _save(path: Path, array: np.ndarray) -> None:
+    """Write an array. Of a full disk NumPy says how much it wrote, and not that it is full."""
+    try:
+        np.save(path, array)
+    except OSError as error:
+        if error.errno:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
 def _write(
     folder: Path,
     *,
@@ -189,9 +200,9 @@ def _write(
     meta: dict[str, Any],
 ) -> None:
     if not (folder / "x.npy").exists():  # a large one was decoded straight into its place
-        np.save(folder / "x.npy", np.ascontiguousarray(x))
+        _save(folder / "x.npy", np.ascontiguousarray(x))
     kind = np.int64 if meta["classes"] else np.float32
-    np.save(folder / "y.npy", raw.y.astype(kind))
+    _save(folder / "y.npy", raw.y.astype(kind))
     named = {
         f"{role}{part}": value
         for role, column in raw.named.items()

@@ -77,7 +77,15 @@ def _read(path: Path, damaged: tuple[str, ...]) -> Checkpoint:
 
 def _newest_first(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: (_parts(path)[0], path.stat().st_mtime_ns), reverse=True)
+    return sorted(found, key=lambda path: (_parts(path)[0], _written(path)), reverse=True)
+
+
+def _written(path: Path) -> int:
+    """Return when a file was written; 0 when a process that is being killed has removed it."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _parts(path: Path) -> tuple[int, str]:

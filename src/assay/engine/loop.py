@@ -86,12 +86,12 @@ class Loop:
         for mark in evaluation_steps(self.spec.steps, self.spec.evaluations):
             if self.progress.curve and mark <= self.progress.curve[-1].step:
                 continue
-            if self._out_of_patience():
+            if self.out_of_patience():
                 break
             while self.progress.step < mark:
                 self._advance(mark)
                 self._pause()
-            self._evaluate()
+            self.evaluate()
 
     def resume(self) -> checkpoint.Checkpoint | None:
         """Continue from the newest whole checkpoint; return it, or None when there is none."""
@@ -118,24 +118,30 @@ class Loop:
                     break
         finally:
             progress.step = step
-        progress.train_seconds += time.perf_counter() - wall
-        progress.cpu_seconds += time.process_time() - cpu
-        self._losses.append(torch.stack(losses) if losses else torch.empty(0))
+        taken = torch.stack(losses) if losses else torch.empty(0)
+        self.add(taken, seconds=time.perf_counter() - wall, cpu=time.process_time() - cpu)
+
+    def add(self, losses: Tensor, *, seconds: float, cpu: float) -> None:
+        """Count the losses of the steps just taken, one number each, and their time."""
+        self.progress.train_seconds += seconds
+        self.progress.cpu_seconds += cpu
+        self._losses.append(losses)
 
     def _pause(self) -> None:
         """Between steps: look at the losses, and checkpoint when it is time."""
-        self._refuse_divergence()
+        self.refuse_divergence()
         if self.stop():
-            self._save()
+            self.save()
             raise Interrupted(
                 f"The trial was stopped after step {self.progress.step} of {self.spec.steps} "
                 "and can be resumed."
             )
         if time.monotonic() >= self._due:
-            self._save()
+            self.save()
             self.tick(self.progress)
 
-    def _refuse_divergence(self) -> None:
+    def refuse_divergence(self) -> None:
+        """Raise TrialError where a loss since the last point is no number."""
         losses = torch.cat(self._losses)
         self._losses = [losses]
         finite = losses.isfinite()
@@ -144,8 +150,13 @@ class Loop:
             step = self.progress.step - len(losses) + first + 1
             raise TrialError(f"diverged at step {step}: the training loss became {losses[first]}")
 
-    def _evaluate(self) -> None:
-        loss, score = self.validate()
+    def evaluate(self, found: tuple[float, float] | None = None) -> None:
+        """Enter a point into the curve, and keep the weights if it is the best.
+
+        Args:
+            found: Loss and score, where somebody else has validated.
+        """
+        loss, score = found or self.validate()
         progress = self.progress
         if not (math.isfinite(loss) and math.isfinite(score)):
             raise TrialError(f"diverged at step {progress.step}: the validation loss became {loss}")
@@ -178,10 +189,12 @@ class Loop:
             else:
                 self.best[name] = tensor.detach().clone()
 
-    def _out_of_patience(self) -> bool:
+    def out_of_patience(self) -> bool:
+        """Return whether the last evaluations brought nothing better."""
         return self.spec.patience is not None and self.progress.stale >= self.spec.patience
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write a checkpoint."""
         began = time.monotonic()
         tensors = {
             **_prefixed(_LEARNER, self.learner.state()),
@@ -191,8 +204,13 @@ class Loop:
         }
         facts = {"hash": self.spec.hash, "progress": asdict(self.progress)}
         checkpoint.save(self.folder, self.progress.step, tensors, facts)
-        ended = time.monotonic()
-        self._due = ended + max(self._every, (ended - began) / _SAVING_SHARE)
+        self._due = due_again(began, self._every)
+
+
+def due_again(began: float, every: float) -> float:
+    """Return when a checkpoint is due after one begun at `began`, on the monotonic clock."""
+    ended = time.monotonic()
+    return ended + max(every, (ended - began) / _SAVING_SHARE)
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:

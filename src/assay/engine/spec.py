@@ -40,6 +40,9 @@ class Plan:
         threads: Of one trial.
         compile: Whether torch.compile is applied.
         step_seconds: One training step at the recipe's batch size, CPU seconds; None if unmeasured.
+        devices: Processes (ranks) on each host that share the training; see engine/distributed.
+        nodes: Hosts that share it.
+        strategy: What each rank holds: "ddp" all of the network, "fsdp" its share of the weights.
     """
 
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -50,6 +53,9 @@ class Plan:
     threads: int = 1
     compile: bool = False
     step_seconds: float | None = None
+    devices: int = 1
+    nodes: int = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +91,13 @@ class TrialSpec:
 
     @property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits. How long a step took is left out: it decides nothing."""
+        """Sixteen hexadecimal digits. What decides nothing is left out.
+
+        That is how long a step took, and which ranks are on which host: their number counts.
+        """
         facts = asdict(self)
         facts["plan"].pop("step_seconds")
+        facts["plan"]["ranks"] = facts["plan"].pop("devices") * facts["plan"].pop("nodes")
         return digest(facts)[:16]
 
 
@@ -122,6 +132,7 @@ class TrialRecord:
     curve: tuple[Point, ...] = ()
     moved: float | None = None  # relative change of the weights, start to best, in [0, 2]
     looked_at: int = 0  # validation examples of each evaluation
+    together: int = 1  # seeds that trained as one stack; the seconds are this one's share
     spec: Mapping[str, Any] = field(default_factory=dict)  # the TrialSpec, whole
 
 

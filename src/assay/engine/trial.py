@@ -77,27 +77,26 @@ def run_trial(
     make_folder(folder)
     finished = recorded(spec, folder)
     if finished is not None:
+        checkpoint.remove(folder)  # of a process that was killed just before it did so itself
         return finished
-    tell = _Reporter(spec, emit or _silent)
-    run = _Run(spec, dataset, folder, tell, stop or _never, checkpoint_every)
-    record = _failures_recorded(run)
-    files.write_json(folder / RECORD, asdict(record))
-    checkpoint.remove(folder)
-    tell.finish(record)
-    return record
+    tell = Reporter(spec, emit or _silent)
+    run = Run(spec, dataset, folder, tell, stop or _never, checkpoint_every)
+    return run.close(failures_recorded(run, run.complete))
 
 
-class _Reporter:
+class Reporter:
     """Turns progress into events."""
 
     def __init__(self, spec: TrialSpec, emit: Emit) -> None:
         self.spec, self.emit = spec, emit
 
     def __call__(self, progress: Progress) -> None:
+        """Tell where a loop stands."""
         score = progress.curve[-1].val_score if progress.curve else None
         self._send("progress", step=progress.step, score=score)
 
     def begin(self, resumed: checkpoint.Checkpoint | None) -> None:
+        """Tell that a trial starts, or from where it goes on."""
         if resumed is None:
             self._send("start")
             return
@@ -105,6 +104,7 @@ class _Reporter:
         self._send("resume", step=resumed.step, text=lost)
 
     def finish(self, record: TrialRecord) -> None:
+        """Tell how a trial ended."""
         if record.status == "failed":
             self._send("fail", step=record.steps, text=record.reason)
             return
@@ -127,7 +127,7 @@ class _Reporter:
         )
 
 
-class _Run:
+class Run:
     """The parts of one trial while it lasts."""
 
     def __init__(
@@ -135,7 +135,7 @@ class _Run:
         spec: TrialSpec,
         dataset: Dataset,
         folder: Path,
-        tell: _Reporter,
+        tell: Reporter,
         stop: Callable[[], bool],
         checkpoint_every: float,
     ) -> None:
@@ -146,26 +146,48 @@ class _Run:
         self.progress = Progress()  # where the loop stands, for the record of a failure
         self.moved: float | None = None
         self.looked_at = 0
+        self.together = 1
         reset_peak_memory()
 
     def complete(self) -> TrialRecord:
+        """Train alone, from the first step or the newest checkpoint to the end."""
         with seeded(self.spec.seed, threads=self.spec.plan.threads):
-            x, y = to_tensor(self.dataset, "train")
-            learner = self._learner(x, y)
-            start_weights = glimpse(learner.model)
-            validation = self._validation()
-            self.looked_at = len(validation[1])
-            loop = self._loop(learner, x, y, validation)
-            self.tell.begin(loop.resume())
-            self.progress = loop.progress
+            loop = self.prepare()
             loop.run()
-            learner.load_weights(loop.best)
-            self.moved = relative_change(start_weights, glimpse(learner.model))
-            measured = self._predict(learner, validation)
+            return self.finish(loop)
+
+    def prepare(self, other: Run | None = None) -> Loop:
+        """Return the loop at the first step, or where the newest checkpoint left it.
+
+        Args:
+            other: A prepared trial on the same data, whose examples are shared.
+        """
+        self.training = other.training if other else to_tensor(self.dataset, "train")
+        self.learner = self._learner(*self.training)
+        self.start = glimpse(self.learner.model)
+        self.validation = other.validation if other else self._validation()
+        self.looked_at = len(self.validation[1])
+        loop = self._loop(self.learner, *self.training, self.validation)
+        self.tell.begin(loop.resume())
+        self.progress = loop.progress
+        return loop
+
+    def finish(self, loop: Loop) -> TrialRecord:
+        """Predict with the best weights, and write all but the record."""
+        self.learner.load_weights(loop.best)
+        self.moved = relative_change(self.start, glimpse(self.learner.model))
+        measured = self._predict(self.learner, self.validation)
         if self.spec.test:  # nobody asks for the weights of a trial that only chose a setting
             weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
             files.write(self.folder / WEIGHTS, *weights)
         return self.record("finished", measured=measured)
+
+    def close(self, record: TrialRecord) -> TrialRecord:
+        """Write the record, after every other file, and tell of it."""
+        files.write_json(self.folder / RECORD, asdict(record))
+        checkpoint.remove(self.folder)
+        self.tell.finish(record)
+        return record
 
     def record(
         self,
@@ -174,6 +196,7 @@ class _Run:
         reason: str = "",
         measured: dict[str, float] | None = None,
     ) -> TrialRecord:
+        """Return what is known of the trial by now."""
         progress, spec = self.progress, self.spec
         examples = progress.step * min(spec.candidate.recipe.batch_size, len(self.dataset.train))
         return TrialRecord(
@@ -193,6 +216,7 @@ class _Run:
             curve=tuple(progress.curve),
             moved=self.moved,
             looked_at=self.looked_at,
+            together=self.together,
             spec=json.loads(json.dumps(asdict(spec))),
         )
 
@@ -249,7 +273,7 @@ class _Run:
             self.spec,
             learner,
             batches,
-            lambda: learner.evaluate(self._in_batches(val_x), val_y),
+            lambda: learner.evaluate(self.in_batches(val_x), val_y),
             folder=self.folder,
             tick=self.tell,
             stop=self.stop,
@@ -264,15 +288,16 @@ class _Run:
         if self.spec.test:
             parts["test"] = self._held_out("test")
         for part, (x, y, places) in parts.items():
-            predicted, truth = learner.predict(self._in_batches(x)), y.numpy()
+            predicted, truth = learner.predict(self.in_batches(x)), y.numpy()
             answers[part] = Answers(example=places, truth=truth, predicted=predicted)
             scores = evaluate(predicted, truth, self.spec.task)
             measured |= {f"{part}_{name}": value for name, value in scores.items()}
         write_outcome(self.folder / OUTCOME, answers, {"hash": self.spec.hash})
         return measured
 
-    def _in_batches(self, x: Examples) -> Iterator[Tensor]:
-        values = math.prod(x.shape[1:])
+    def in_batches(self, x: Examples, *, seeds: int = 1) -> Iterator[Tensor]:
+        """Yield examples as models read them, as many at once as so many seeds evaluate fast."""
+        values = seeds * math.prod(x.shape[1:])
         size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size)
         for piece in x.split(size):
             yield self.normalise(piece)
@@ -287,10 +312,10 @@ def validation_size(spec: TrialSpec, available: int, batch_size: int) -> int:
     return min(available, max(_LEAST_VALIDATION, int(affordable)))
 
 
-def _failures_recorded(run: _Run) -> TrialRecord:
+def failures_recorded(run: Run, work: Callable[[], TrialRecord]) -> TrialRecord:
     """A candidate's own failure becomes a record; the system's and the user's go on upwards."""
     try:
-        return run.complete()
+        return work()
     except (Interrupted, StoreError):
         raise
     except AssayError as error:
@@ -299,7 +324,7 @@ def _failures_recorded(run: _Run) -> TrialRecord:
         return run.record("failed", reason=_reason(error, run))
 
 
-def _reason(error: Exception, run: _Run) -> str:
+def _reason(error: Exception, run: Run) -> str:
     where = f"at step {run.progress.step + 1}"
     if out_of_memory(error):
         peak = peak_memory_bytes() / 2**30

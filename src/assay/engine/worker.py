@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -86,10 +87,43 @@ def handle_trial(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mappi
     from assay.engine.trial import run_trial
 
     spec = spec_from_json(payload["spec"])
-    dataset, folder = open_prepared(Path(payload["data"])), Path(payload["folder"])
+    data, folder = Path(payload["data"]), Path(payload["folder"])
+    if spec.plan.devices * spec.plan.nodes > 1 and spec.candidate.family != FAMILY:
+        from assay.engine.distributed import run_distributed
+
+        opener = partial(open_prepared, data)
+        return asdict(run_distributed(spec, opener, folder, emit=emit, stop=stop))
+    dataset = open_prepared(data)
     if spec.candidate.family == FAMILY:
         return asdict(run_classical(spec, dataset, folder, emit=emit))
     return asdict(run_trial(spec, dataset, folder, emit=emit, stop=stop))
+
+
+def handle_stack(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Run several seeds of one candidate together, or continue them."""
+    from assay.data.load import open_prepared
+    from assay.engine.stacked_trial import run_stack
+
+    specs = [spec_from_json(facts) for facts in payload["specs"]]
+    folders = [Path(folder) for folder in payload["folders"]]
+    dataset = open_prepared(Path(payload["data"]))
+    records = run_stack(specs, dataset, folders, emit=emit, stop=stop)
+    return {"records": [asdict(record) for record in records]}
+
+
+def handle_stacking(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Measure whether a stack of seeds trains faster than the seeds one after another."""
+    from assay.engine.stack_worth import stack_worth
+
+    worth = stack_worth(
+        candidate_from_json(payload["candidate"]),
+        task=payload["task"],
+        inputs=tuple(payload["inputs"]),
+        outputs=payload["outputs"],
+        plan=plan_from_json(payload["plan"]),
+        seeds=payload["seeds"],
+    )
+    return asdict(worth)
 
 
 def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
@@ -98,8 +132,6 @@ def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Map
 
     candidate = candidate_from_json(payload["candidate"])
     emit(Event(kind="measure", candidate=candidate.name))
-    facts = dict(payload["plan"])
-    plan = Plan(**{**facts, "fp32_layers": tuple(facts["fp32_layers"])})
     return asdict(
         measure(
             candidate,
@@ -108,7 +140,7 @@ def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Map
             outputs=payload["outputs"],
             weights=Path(payload["weights"]),
             record=record_from_json(payload["record"]),
-            plan=plan,
+            plan=plan_from_json(payload["plan"]),
         )
     )
 
@@ -126,6 +158,8 @@ HANDLERS: dict[str, Handler] = {
     "macs": handle_macs,
     "plan": handle_plan,
     "trial": handle_trial,
+    "stack": handle_stack,
+    "stacking": handle_stacking,
     "measure": handle_measure,
 }
 
@@ -133,6 +167,11 @@ HANDLERS: dict[str, Handler] = {
 def candidate_from_json(facts: Mapping[str, Any]) -> Candidate:
     """Return the Candidate that `asdict` and JSON made `facts` of."""
     return Candidate(**{**facts, "recipe": Recipe(**facts["recipe"])})
+
+
+def plan_from_json(facts: Mapping[str, Any]) -> Plan:
+    """Return the Plan that `asdict` and JSON made `facts` of."""
+    return Plan(**{**facts, "fp32_layers": tuple(facts["fp32_layers"])})
 
 
 def attempt(
@@ -306,9 +345,13 @@ def _limit_memory(limit: int | None) -> None:
 
 
 def _write(pipe: int, message: Mapping[str, Any]) -> None:
+    """Tell the process that asked; end at once when it is gone, which is no failure of the job."""
     data = memoryview(json.dumps(message).encode() + b"\n")
-    while data:
-        data = data[os.write(pipe, data) :]
+    try:
+        while data:
+            data = data[os.write(pipe, data) :]
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def _reason(error: Exception) -> str:

@@ -55,6 +55,7 @@ class Optimization:
         exempt = _never_decayed(model)
         trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         self._parameters = [p for _, p in trained]
+        self._names = {p: n for n, p in trained}
         kind = _Sgd if recipe.optimizer == "sgd" else _AdamW
         self._groups: list[_Sgd | _AdamW] = []
         self._shares: list[float] = []  # of the rate, of each group
@@ -85,6 +86,15 @@ class Optimization:
                 tensors |= {f"{number}.{name}.{i}": value for i, value in enumerate(values)}
         return tensors
 
+    def by_name(self) -> dict[str, Tensor]:
+        """Return the moments, live, as "moment.parameter", each in its parameter's own shape."""
+        return {
+            f"{moment}.{self._names[parameter]}": _as_parameter(value, parameter, view)
+            for group in self._groups
+            for moment, values in group.moments().items()
+            for (parameter, view), value in zip(group.weights, values, strict=True)
+        }
+
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Continue from what `state` returned."""
         self.taken = int(tensors["taken"])
@@ -98,9 +108,9 @@ class _Sgd:
     """Nesterov's momentum. Sutskever et al., 2013; torch's form of it."""
 
     def __init__(self, parameters: list[nn.Parameter], recipe: Recipe, decay: float) -> None:
-        self._weights = [(p, _contiguous_view(p)) for p in parameters]
+        self.weights = [(p, _contiguous_view(p)) for p in parameters]
         self._momentum, self._decay = recipe.momentum, decay
-        self._buffers = [torch.zeros_like(view) for _, view in self._weights]
+        self._buffers = [torch.zeros_like(view) for _, view in self.weights]
 
     def moments(self) -> dict[str, list[Tensor]]:
         """Return the state, live."""
@@ -108,13 +118,13 @@ class _Sgd:
 
     def update(self, rate: float) -> None:
         """Take one step; weights without a gradient stay."""
-        views, gradients, chosen = _with_gradients(self._weights)
+        views, gradients, chosen = _with_gradients(self.weights)
         if views:
             sgd(
                 views,
                 gradients,
                 [self._buffers[i] for i in chosen] if self._momentum > 0 else [None] * len(views),
-                fused=True,
+                fused=not hasattr(views[0], "placements"),  # no such kernel for a rank's share
                 weight_decay=self._decay,
                 momentum=self._momentum,
                 lr=rate,
@@ -129,9 +139,9 @@ class _AdamW:
 
     def __init__(self, parameters: list[nn.Parameter], recipe: Recipe, decay: float) -> None:
         del recipe  # its betas and epsilon are torch's defaults
-        self._weights = [(p, _contiguous_view(p)) for p in parameters]
+        self.weights = [(p, _contiguous_view(p)) for p in parameters]
         self._decay = decay
-        views = [view for _, view in self._weights]
+        views = [view for _, view in self.weights]
         self._first, self._second = ([torch.zeros_like(v) for v in views] for _ in range(2))
         self._steps = [torch.tensor(0.0) for _ in views]
 
@@ -141,7 +151,7 @@ class _AdamW:
 
     def update(self, rate: float) -> None:
         """Take one step; weights without a gradient stay."""
-        views, gradients, chosen = _with_gradients(self._weights)
+        views, gradients, chosen = _with_gradients(self.weights)
         if views:
             adamw(
                 views,
@@ -191,6 +201,11 @@ def _contiguous_view(parameter: Tensor) -> Tensor:
     if parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last):
         return _channels_outside(parameter.detach())
     return parameter
+
+
+def _as_parameter(moment: Tensor, parameter: Tensor, view: Tensor) -> Tensor:
+    """Undo `_contiguous_view` for what has the shape of a view; step counts stay."""
+    return moment if view is parameter or moment.ndim < 4 else moment.permute(0, 3, 1, 2)
 
 
 def _channels_outside(tensor: Tensor) -> Tensor:

@@ -74,7 +74,10 @@ class Supervised:
 
     def evaluate(self, batches: Iterable[Tensor], y: Tensor) -> tuple[float, float]:
         """Return the loss without smoothing, and accuracy or R²."""
-        logits = self._outputs(batches)
+        return self.score(self._outputs(batches), y)
+
+    def score(self, logits: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return what `evaluate` returns of a model's outputs, (N, K) or (N, 1)."""
         loss = self._loss(logits, y, smoothing=0.0).item()
         if self.target is None:
             return loss, (logits.argmax(1) == y).double().mean().item()

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,11 +25,20 @@ class Claim:
     Args:
         file: Made when missing, never removed: another process may be waiting to open it.
         shared: Whether other shared claims may stand beside this one.
+
+    Raises:
+        StoreError: When the file cannot be made.
     """
 
     def __init__(self, file: Path, *, shared: bool = False) -> None:
         self.file, self._shared = file, shared
-        self._handle = file.open("a+")
+        try:
+            self._handle = file.open("a+b")
+        except OSError as error:
+            raise StoreError(
+                f"A lock needs the file {file}, which cannot be made ({error.strerror}). Nothing "
+                "measured is lost; free some space there and run the same command again."
+            ) from error
 
     def take(self) -> bool:
         """Lock the file unless another process holds it, and return whether that was possible."""
@@ -40,9 +49,9 @@ class Claim:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
             return False
-        self._handle.truncate(0)
-        self._handle.write(f"{socket.gethostname()} {os.getpid()}\n")
-        self._handle.flush()
+        with suppress(OSError):  # a full disk: the lock holds, and nobody can read whose it is
+            os.ftruncate(self._handle.fileno(), 0)
+            os.write(self._handle.fileno(), f"{socket.gethostname()} {os.getpid()}\n".encode())
         return True
 
     def release(self) -> None:

@@ -366,8 +366,9 @@ class Store:
         """Take in the trials that are whole on disk and not in the database."""
         found = {name: _record_file(self._path("trials", name)) for name in missing}
         records = {n: r for n, r in found.items() if r is not None and r.hash == n}
-        for record in records.values():
+        for name, record in records.items():
             self.add_trial(record)
+            _tidy(self._path("trials", name))
         return records
 
     def _entry(self, connection: Connection, row: Row[Any]) -> StudyEntry:
@@ -466,6 +467,12 @@ def _record_file(folder: Path) -> TrialRecord | None:
         return record_from_json(json.loads((folder / "record.json").read_text()))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a finished trial needs no more, and was killed before it could remove."""
+    for path in [*folder.glob("checkpoint-*"), *folder.glob(".*.tmp")]:
+        path.unlink(missing_ok=True)
 
 
 def _require(place: Place) -> None:
