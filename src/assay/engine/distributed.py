@@ -137,12 +137,12 @@ def follow(
             crew.start(open_data)
             crew.watch(_silent, _never)
         trials += 1
-        error = crew.reason(meeting) if any(crew.ends.values()) else None
+        lost = crew.reason(meeting) if any(crew.ends.values()) else None
         meeting.leave()
-        if isinstance(error, CandidateError):
-            (tell or _unheard)(str(error))
-        elif error:
-            raise error
+        if isinstance(lost, CandidateError):
+            (tell or _unheard)(str(lost))
+        elif lost:
+            raise lost
 
 
 def dismiss(where: Place) -> None:

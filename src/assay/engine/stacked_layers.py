@@ -124,7 +124,10 @@ class StackedBatchNorm(_Stacked):
 
     def __init__(self, layers: Sequence[nn.modules.batchnorm._BatchNorm]) -> None:
         super().__init__(layers)
-        self._momentum, self._eps = layers[0].momentum, layers[0].eps
+        momentum = layers[0].momentum
+        if momentum is None:
+            raise ValueError("a running average that weighs all batches alike has no stacked form")
+        self._momentum, self._eps = momentum, layers[0].eps
 
     def forward(self, x: Tensor) -> Tensor:
         """(S, B, C, ...) -> the same."""

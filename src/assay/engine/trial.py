@@ -162,12 +162,13 @@ class Run:
         Args:
             other: A prepared trial on the same data, whose examples are shared.
         """
-        self.training = other.training if other else to_tensor(self.dataset, "train")
+        self.training: Part = other.training if other else to_tensor(self.dataset, "train")
         self.learner = self._learner(*self.training)
         self.start = glimpse(self.learner.model)
-        self.validation = other.validation if other else self._validation()
+        self.validation: Part = other.validation if other else self._validation()
         self.looked_at = len(self.validation[1])
-        loop = self._loop(self.learner, *self.training, self.validation)
+        x, y = self.training
+        loop = self._loop(self.learner, x, y, self.validation)
         self.tell.begin(loop.resume())
         self.progress = loop.progress
         return loop

@@ -179,7 +179,8 @@ def divide(model: nn.Module, mesh: Any) -> nn.Module:
     if len(set(listed)) == len(listed):
         for block in blocks:
             fully_shard(block, mesh=ranks)
-    return fully_shard(model, mesh=ranks)
+    fully_shard(model, mesh=ranks)
+    return model
 
 
 def _blocks(module: nn.Module) -> list[nn.Module]:
