@@ -129,7 +129,7 @@ def is_loss(error: BaseException) -> bool:
 def _join(seat: Seat, store: dist.PrefixStore) -> None:
     """Wait for all ranks, and become one group with them."""
     if store.add(ARRIVED, 1) == seat.world:
-        store.set(ALL, b"1")
+        store.set(ALL, "1")
     try:
         store.wait([ALL], timedelta(seconds=seat.timeout))
     except dist.DistError:

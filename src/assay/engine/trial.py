@@ -162,7 +162,9 @@ class Run:
         Args:
             other: A prepared trial on the same data, whose examples are shared.
         """
-        self.training: Part = other.training if other else to_tensor(self.dataset, "train")
+        self.training: tuple[Examples, Tensor] = (
+            other.training if other else to_tensor(self.dataset, "train")
+        )
         self.learner = self._learner(*self.training)
         self.start = glimpse(self.learner.model)
         self.validation: Part = other.validation if other else self._validation()
