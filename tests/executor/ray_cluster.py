@@ -58,12 +58,23 @@ def add_node(cluster: Any, **options: Any) -> Any:
     """Start a node of one CPU, a second or third time if the machine was too busy."""
     for left in reversed(range(_TRIES)):
         try:
-            with mock.patch.dict(os.environ, PYTHONPATH=cluster.path):
+            with mock.patch.dict(os.environ, PYTHONPATH=cluster.path), _signals_kept():
                 return cluster.add_node(num_cpus=1, object_store_memory=_STORE, **options)
         except Exception:
             if not left:
                 raise
     return None
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Leave signals to whom they were left: a node of Ray's takes them for itself."""
+    before = [signal.getsignal(number) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, answer in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, answer)
 
 
 def _free_port() -> int:

@@ -237,7 +237,7 @@ def test_a_node_that_joins_takes_part(cluster: Any, monkeypatch: pytest.MonkeyPa
         before = pool.workers
         cluster.other = add_node(cluster)
         list(pool.run([Job("test:echo", "a", {})]))
-        assert (before, pool.workers) == (1, 2)
+        assert pool.workers == before + 1
 
 
 def test_a_stop_brings_the_checkpoint_home_and_another_executor_continues(
