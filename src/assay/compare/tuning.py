@@ -13,7 +13,7 @@ in Li et al., 2018, https://arxiv.org/abs/1603.06560, section 3.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -252,30 +252,6 @@ def recipe_with(recipe: Recipe, knobs: Setting) -> Recipe:
     return replace(recipe, batch_size=size, **changes)  # type: ignore[arg-type]
 
 
-def told(results: Iterable[TuningResult]) -> dict[str, str]:
-    """Return what tuning cost, as one sentence in English and one in Chinese."""
-    found = list(results)
-    first = found[0]
-    count, trials = len(found), sum(r.trials for r in found)
-    steps, seconds = sum(r.steps for r in found), sum(r.seconds for r in found)
-    settings = first.rungs[0].settings if first.rungs else 1
-    if not trials:
-        return {
-            "en": "Tuning: 1 setting for each candidate, its default; no trial was needed.",
-            "zh": "调参：每个候选仅 1 组设置，即其默认值；无需试验。",
-        }
-    *most, last = (f"{r.settings} at {_share_in_words(r, 'en')}" for r in first.rungs)
-    en = f"{', '.join(most)} and {last}" if most else last
-    zh = "、".join(f"{r.settings} 组用{_share_in_words(r, 'zh')}" for r in first.rungs)
-    return {
-        "en": f"Tuning: {settings} settings for each of {_counted(count, 'candidate')}, {en}; "
-        f"{trials:,} trials, {steps:,} steps and {seconds:,.1f} s of training in all, judged on "
-        "the validation part only.",
-        "zh": f"调参：{count} 个候选各试 {settings} 组设置，其中 {zh}；共 {trials:,} 次试验、"
-        f"{steps:,} 步、训练 {seconds:,.1f} 秒，仅凭验证集评判。",
-    }
-
-
 class _Contest:
     """The settings of one candidate."""
 
@@ -417,14 +393,3 @@ def _card(candidate: Candidate) -> Architecture | None:
 
 def _seconds(spec: TrialSpec) -> float:
     return spec.steps * (spec.plan.step_seconds or 0.0)
-
-
-def _share_in_words(rung: Rung, lang: str) -> str:
-    parts = round(1 / rung.share)
-    if lang == "zh":
-        return "全部步数" if parts == 1 else f" 1/{parts} 的步数"
-    return "all of the steps" if parts == 1 else f"1/{parts} of the steps"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
