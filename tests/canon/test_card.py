@@ -163,8 +163,8 @@ def test_other_code_is_refused(write_part: Write, code: str):
         (
             '"activation"',
             '"gadget"',
-            "Card {}: 'kind' must be one of activation, architecture, block, normalization, "
-            "pooling, regularization. Received 'gadget'.",
+            "Card {}: 'kind' must be one of activation, architecture, block, decoding, embedding, "
+            "normalization, pooling, regularization, tokenization. Received 'gadget'.",
         ),
         ('formula = "max(0, x)"\n', "", "Card {} lacks the key 'formula'; add it."),
         (

@@ -13,17 +13,11 @@ import pytest
 
 import assay.data.builtin as builtin
 from assay.data.dataset import PARTS
+from assay.data.dataset import TASKS
 from assay.data.load import describe, load, load_arrays, open_prepared
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError
 
-SORTS = ", ".join(
-    [
-        "image-classification",
-        "sequence-classification",
-        "tabular-classification",
-        "tabular-regression",
-    ]
-)
+SORTS = ", ".join(TASKS)
 
 
 def parts_of(dataset):

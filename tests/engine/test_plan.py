@@ -157,7 +157,7 @@ def test_only_training_steps_are_compiled_and_the_weights_keep_their_names(monke
     learner = Supervised(model, recipe=Recipe(), plan=Plan(compile=True), steps=3)
     for _ in range(3):
         learner.step(torch.randn(8, 13), torch.randint(3, (8,)))
-    learner.predict([torch.randn(5, 13)])
+    learner.predict([torch.randn(5, 13)], torch.zeros(5, dtype=torch.int64))
     assert calls == [8, 8, 8]
     assert list(learner.weights()) == names
 

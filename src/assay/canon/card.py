@@ -8,14 +8,14 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
+from assay.canon.task import TASKS, Reads, Task
 from assay.engine.spec import Recipe
 from assay.errors import BadArgumentError
 
-Shape = tuple[int, ...]  # of one example: (C, H, W), (T, F) or (F,)
+Shape = tuple[int, ...]  # of one example: (C, H, W), (T, F), (F,), or T tokens out of V: (T, V)
 Lang = Literal["en", "zh"]
-InputKind = Literal["image", "sequence", "table", "any"]
+InputKind = Literal["image", "sequence", "tokens", "either", "table", "any"]
 How = Literal["stem", "upsample"]
-Given = Literal["table", "sequence", "image"]
 
 KINDS = {  # of cards, in the order in which they are listed, and what Chinese calls them
     "architecture": "架构",  # the others are those of a `Part`
@@ -24,8 +24,19 @@ KINDS = {  # of cards, in the order in which they are listed, and what Chinese c
     "pooling": "池化",
     "normalization": "归一化",
     "regularization": "正则化",
+    "embedding": "嵌入",
+    "tokenization": "分词",
+    "decoding": "解码",
 }
-_READS = {"image": "images (C, H, W)", "sequence": "sequences (T, F)", "table": "rows (F,)"}
+SERIES = ("sequence", "tokens", "either")  # what reads one thing after another
+_SIDES = {"image": 3, "sequence": 2, "tokens": 2, "table": 1}
+_READS = {
+    "image": "images (C, H, W)",
+    "sequence": "sequences (T, F)",
+    "tokens": "tokens (T, V)",
+    "either": "sequences (T, F) or tokens (T, V)",
+    "table": "rows (F,)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +64,8 @@ class Inputs:
     """What an entry reads.
 
     Attributes:
-        kind: Of one example; "any" is flattened by the network itself.
+        kind: Of one example; "any" is flattened by the network itself, "either" are sequences of
+            vectors or of tokens.
         native: The published shape, whose parameter and MAC counts the variants state.
         least: The smallest shape that runs. A small form may go below it: see `Small.least`.
         fixed: Whether weights depend on the size of the image, so that a network, once built,
@@ -112,6 +124,7 @@ class Variant:
     macs: int  # multiply-accumulates of one example at the native shape
     outputs: int  # native
     native: Shape | None = None  # where it differs from the card's
+    task: Task | None = None  # of these counts, where it is not the card's first
     reference: str = ""  # "torchvision:resnet18"
     default: bool = False  # a candidate of every study whose task fits
 
@@ -168,12 +181,13 @@ class Architecture(Card):
     """A network that can be built, trained and compared."""
 
     family: str  # "cnn", "cnn-mobile", "mlp", "rnn", "transformer", "linear"
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
     input: Inputs
     variants: tuple[Variant, ...]
     removable: tuple[str, ...] = ()  # ideas that can be taken out
     small: Small | None = None
     recipe: Recipe = field(default_factory=Recipe)
+    recipes: Mapping[Task, Recipe] = field(default_factory=dict)  # where a task needs its own
     search: Mapping[str, Range] = field(default_factory=dict)  # on top of the generic space
 
     def native(self, variant: Variant) -> Shape:
@@ -184,20 +198,44 @@ class Architecture(Card):
         """Return the variant that the card's own id stands for: its default one, else the first."""
         return next((v for v in self.variants if v.default), self.variants[0])
 
-    def adapt(self, variant: Variant, inputs: Shape) -> Adaptation | None:
+    def recipe_for(self, task: Task) -> Recipe:
+        """Return how the entry learns a task."""
+        return self.recipes.get(task, self.recipe)
+
+    def native_task(self, variant: Variant) -> Task:
+        """Return the task whose counts `variant` states."""
+        return variant.task or self.tasks[0]
+
+    def task_for(self, variant: Variant, inputs: Shape) -> Task:
+        """Return what the entry is built for when nobody says: its native task if that fits."""
+        native = self.native_task(variant)
+        fitting = [t for t in (native, *self.tasks) if len(inputs) == _SIDES[TASKS[t].reads]]
+        return fitting[0] if fitting else native
+
+    def adapt(
+        self, variant: Variant, inputs: Shape, task: Task | None = None
+    ) -> Adaptation | None:
         """Return what must be done so that `inputs` fits; None when it fits as it is.
+
+        Args:
+            variant: Which member.
+            inputs: Shape of one example.
+            task: Of the data; the one that the shape suggests if not given.
 
         Raises:
             BadArgumentError: `inputs` is no shape, or cannot be made to fit.
         """
         given = kind_of(inputs)
+        if given == "sequence":
+            asked = self.task_for(variant, inputs) if task is None else task
+            given = "tokens" if TASKS[asked].reads == "tokens" else given
         if inputs == self.native(variant):
             return None
         if self.input.kind == "any":
             return _flattened(inputs) if given != "table" else None
-        if given == "image" and self.input.kind == "sequence":
+        if given == "image" and self.input.kind in ("sequence", "either"):
             return _as_rows(inputs)
-        if given != self.input.kind:
+        if given != self.input.kind and not (self.input.kind == "either" and len(inputs) == 2):
             raise BadArgumentError(
                 f"{variant.name} reads {_READS[self.input.kind]}. "
                 f"Received inputs={inputs}; choose another entry: `assay list` shows all."
@@ -231,8 +269,8 @@ class Architecture(Card):
 AnyCard = Architecture | Part
 
 
-def kind_of(inputs: Shape) -> Given:
-    """Return what one example of this shape is.
+def kind_of(inputs: Shape) -> Reads:
+    """Return what one example of this shape is; tokens look like a sequence.
 
     Raises:
         BadArgumentError: It is not one to three whole numbers of at least 1.
@@ -243,7 +281,7 @@ def kind_of(inputs: Shape) -> Given:
             "`inputs` must be the shape of one example: (F,), (T, F) or (C, H, W), each at least "
             f"1. Received inputs={inputs}; leave out the batch."
         )
-    names: tuple[Given, ...] = ("table", "sequence", "image")
+    names: tuple[Reads, ...] = ("table", "sequence", "image")
     return names[len(inputs) - 1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -25,12 +25,16 @@ from assay.canon.card import (
 )
 from assay.canon.search import KNOBS, fault
 from assay.canon.table import Table
+from assay.canon.task import TASKS, Task
 from assay.engine.spec import Recipe
 from assay.errors import DataError
 
 _NAMES = r"(\.[a-z_][a-z0-9_]*)+:[A-Za-z_][A-Za-z0-9_]*"
 _OURS = re.compile("assay" + _NAMES)
-_OURS_OR_TORCHS = re.compile(r"torch\.nn:[A-Za-z0-9]+|assay\.blocks" + _NAMES)
+_OURS_OR_TORCHS = re.compile(
+    r"torch\.nn:[A-Za-z0-9]+|tokenizers\.models:[A-Za-z]+"
+    r"|assay\.(blocks|decoding|embeddings|data)" + _NAMES
+)
 
 
 def read_card(path: Path) -> AnyCard:
@@ -53,19 +57,27 @@ def _read(top: Table) -> AnyCard:
 
 def _architecture(top: Table) -> Architecture:
     inputs = _inputs(top.table("input"))
-    recipe = _recipe(top.table("recipe")) if "recipe" in top else Recipe()
+    recipe = _recipe(top.table("recipe"), Recipe()) if "recipe" in top else Recipe()
     card = Architecture(
         **_common(top),
         family=top.text("family"),
-        tasks=top.texts("tasks"),
+        tasks=_tasks(top),
         input=inputs,
         variants=_variants(top.table("variants")),
         removable=top.texts("removable", ()),
         small=_small(top.table("small"), inputs) if "small" in top else None,
         recipe=recipe,
+        recipes=_recipes(top.table("recipes"), recipe) if "recipes" in top else {},
         search=_search(top.table("search"), recipe) if "search" in top else {},
     )
     return top.closed(card)
+
+
+def _tasks(top: Table) -> tuple[Task, ...]:
+    given = top.texts("tasks")
+    if not given or set(given) - set(TASKS):
+        top.refuse("tasks", f"some of {', '.join(TASKS)}", list(given))
+    return cast(tuple[Task, ...], given)
 
 
 def _part(top: Table) -> Part:
@@ -141,11 +153,17 @@ def _require_alike(t: Table, least: Shape, native: Shape) -> None:
         t.refuse("least", f"a shape like native, {list(native)}", list(least))
 
 
-def _recipe(t: Table) -> Recipe:
+def _recipe(t: Table, base: Recipe) -> Recipe:
     known = [f.name for f in fields(Recipe)]
     given = {key: t.take(key) for key in known if key in t}
     t.close(known)
-    return Recipe(**given)
+    return replace(base, **given)
+
+
+def _recipes(t: Table, base: Recipe) -> dict[Task, Recipe]:
+    given = {task: _recipe(t.table(task), base) for task in TASKS if task in t}
+    t.close(TASKS)
+    return given
 
 
 def _search(t: Table, recipe: Recipe) -> dict[str, Range]:
@@ -184,6 +202,7 @@ def _variant(name: str, t: Table) -> Variant:
             macs=t.whole("macs"),
             outputs=t.whole("outputs"),
             native=t.shape("native", ()) or None,
+            task=cast(Task, t.one_of("task", tuple(TASKS))) if "task" in t else None,
             reference=t.text("reference", ""),
             default=t.truth("default"),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from assay.compare.pretraining import TUNES
 from assay.compare.recommend import CHOICES
-from assay.compare.request import CORRECTIONS, LANGUAGES, PRECISIONS, Request
+from assay.compare.request import CORRECTIONS, LANGUAGES, PRECISIONS, TOKENIZERS, Request
 from assay.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _DEFAULT = {f.name: f.default for f in fields(Request)}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; their defaults are those of `Request`."""
     add = parser.add_argument
-    add("data", metavar="DATA", help="digits, fashion-mnist, a folder, .csv, .parquet or .npz")
+    add("data", metavar="DATA", help="digits, python-docs, a folder, .csv, .txt, .jsonl, .npz ...")
     add(
         "--models",
         type=_names,
@@ -101,10 +101,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of each trial on the validation part (default: %(default)s)",
     )
     add("--lang", choices=LANGUAGES, help="of the report (default: %(default)s)")
+    _add_reading(parser)
     _add_evidence(parser)
     add("--json", action="store_true", help="for programs: the result as JSON")
     shown = {k: v for k, v in _DEFAULT.items() if k not in ("data", "require")}
     parser.set_defaults(**shown)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how text and series are read."""
+    add = parser.add_argument_group("text and series").add_argument
+    add("--text", metavar="COLUMN", help="what holds the text, for tables")
+    add("--tokenizer", choices=TOKENIZERS, help="of text (default: %(default)s)")
+    add("--vocabulary", type=int, metavar="N", help="tokens to choose from, at most")
+    add("--length", type=int, metavar="N", help="tokens of an example, at most")
+    add("--series", metavar="COLUMN", help="which series a row belongs to")
+    add("--window", type=int, metavar="N", help="steps that a forecast sees")
+    add("--horizon", type=int, metavar="N", help="steps that it predicts")
 
 
 def _add_evidence(parser: argparse.ArgumentParser) -> None:

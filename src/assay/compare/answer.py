@@ -192,7 +192,7 @@ def _concerns(
 def _labels(found: Evidence) -> tuple[Concern, ...]:
     """Return a note on test examples whose labels the networks contradict together."""
     data = found.dataset
-    if not data.classes:
+    if data.answers != "label":
         return ()
     done = [r.hash for t in found.networks for r in t.records if r.status == "finished"]
     if not done:

@@ -10,6 +10,7 @@ from assay.canon.card import Architecture, Variant
 from assay.canon.catalog import catalog, code_digest
 from assay.canon.idea import EACH, IDEAS, ablated, check_removable, parted
 from assay.canon.pretrained import untrained
+from assay.canon.task import Task
 from assay.compare.pretraining import Tune, start_candidate, start_those_that_can
 from assay.engine.spec import Candidate, Recipe
 from assay.errors import BadArgumentError, nearest
@@ -20,7 +21,7 @@ def resolve(
     models: Sequence[str] | None,
     family: str | None,
     *,
-    task: str,
+    task: Task,
     inputs: tuple[int, ...],
     pretrained: Tune | None = None,
 ) -> list[Candidate]:
@@ -52,7 +53,7 @@ def resolve(
 
 
 def candidate(
-    name: str, inputs: tuple[int, ...], task: str, pretrained: Tune | None = None
+    name: str, inputs: tuple[int, ...], task: Task, pretrained: Tune | None = None
 ) -> Candidate:
     """Return the network called `name` as a candidate for this data.
 
@@ -70,13 +71,13 @@ def candidate(
     return start_candidate(found, inputs, tune) if tune else found
 
 
-def _untrained(name: str, inputs: tuple[int, ...], task: str) -> Candidate:
+def _untrained(name: str, inputs: tuple[int, ...], task: Task) -> Candidate:
     where, _ = origin(name)
     if where == "canon":
         whole, idea = parted(name)
         card, variant = catalog().entry(whole)
         _refuse_other_task(card, variant, task)
-        found = _from_card(card, variant, inputs)
+        found = _from_card(card, variant, inputs, task)
         return found if idea is None else _without(idea, found, card, variant, inputs)
     return Candidate(
         name=name,
@@ -87,18 +88,20 @@ def _untrained(name: str, inputs: tuple[int, ...], task: str) -> Candidate:
     )
 
 
-def _from_card(card: Architecture, variant: Variant, inputs: tuple[int, ...]) -> Candidate:
-    adaptation = card.adapt(variant, inputs)
+def _from_card(
+    card: Architecture, variant: Variant, inputs: tuple[int, ...], task: Task
+) -> Candidate:
+    adaptation = card.adapt(variant, inputs, task)
     return Candidate(
         name=variant.name,
         digest=code_digest(card),
         family=card.family,
-        recipe=card.recipe,
+        recipe=card.recipe_for(task),
         adaptation={"en": adaptation.en, "zh": adaptation.zh} if adaptation else {},
     )
 
 
-def _each(name: str, inputs: tuple[int, ...], task: str) -> Iterator[str]:
+def _each(name: str, inputs: tuple[int, ...], task: Task) -> Iterator[str]:
     """Yield a name, or for NAME-without-each those of NAME without each idea that it has."""
     whole, idea = parted(name)
     if origin(name)[0] != "canon" or idea != EACH:
@@ -130,7 +133,7 @@ def _without(
     return replace(whole, name=name, digest=foreign_digest(name), adaptation=told)
 
 
-def _proposed(family: str | None, *, task: str, inputs: tuple[int, ...]) -> list[Candidate]:
+def _proposed(family: str | None, *, task: Task, inputs: tuple[int, ...]) -> list[Candidate]:
     """Return the cards' proposals that can read the shape."""
     fitting = catalog().candidates(task)
     families = sorted({card.family for card, _ in fitting})
@@ -140,7 +143,9 @@ def _proposed(family: str | None, *, task: str, inputs: tuple[int, ...]) -> list
             f"Received {family!r}.{nearest(family, families)}"
         )
     chosen = [(card, v) for card, v in fitting if family in (None, card.family)]
-    readable = [_from_card(card, v, inputs) for card, v in chosen if _reads(card, v, inputs)]
+    readable = [
+        _from_card(card, v, inputs, task) for card, v in chosen if _reads(card, v, inputs, task)
+    ]
     if not readable:
         raise BadArgumentError(
             f"No network of the catalog reads examples of shape {inputs} for {task}. "
@@ -149,9 +154,9 @@ def _proposed(family: str | None, *, task: str, inputs: tuple[int, ...]) -> list
     return readable
 
 
-def _reads(card: Architecture, variant: Variant, inputs: tuple[int, ...]) -> bool:
+def _reads(card: Architecture, variant: Variant, inputs: tuple[int, ...], task: Task) -> bool:
     try:
-        card.adapt(variant, inputs)
+        card.adapt(variant, inputs, task)
     except BadArgumentError:
         return False
     return True
@@ -178,7 +183,7 @@ def _refuse_twice(names: Sequence[str]) -> None:
         )
 
 
-def _refuse_other_task(card: Architecture, variant: Variant, task: str) -> None:
+def _refuse_other_task(card: Architecture, variant: Variant, task: Task) -> None:
     if task not in card.tasks:
         fitting = sorted(v.name for _, v in catalog().candidates(task))
         raise BadArgumentError(

@@ -27,8 +27,8 @@ class Trained:
     candidate: Candidate
     specs: tuple[TrialSpec, ...]  # by seed; empty when it could not be planned
     records: tuple[TrialRecord, ...]  # in the same order
-    predicted: np.ndarray  # (seeds that finished, test examples): labels, or values
-    scores: np.ndarray  # of the same shape: what the metric makes of them; more is better
+    predicted: np.ndarray  # (seeds that finished, test examples, ...): labels, values or sums
+    scores: np.ndarray  # seeds by examples: what the metric makes of them; more is better
     cost: Measurement | None
     failure: str = ""  # why it could not be planned
 
@@ -60,15 +60,29 @@ def hardest(trained: Sequence[Trained], dataset: Dataset) -> tuple[Hard, ...]:
     every = [t.predicted for t in trained if len(t.predicted)]
     if not every:
         return ()
-    predicted, truth = np.vstack(every), dataset.y[dataset.test]
-    if dataset.classes:
-        wrong = (predicted != truth).mean(axis=0)
-    else:
-        wrong = np.abs(predicted - truth).mean(axis=0)
+    predicted = np.vstack(every)
+    wrong = _wrong(predicted, dataset).mean(axis=0)
     worst = np.argsort(-wrong, kind="stable")[:SHOWN_HARD]
     return tuple(
         _hard(dataset, int(i), predicted[:, i], float(wrong[i])) for i in worst if wrong[i]
     )
+
+
+def _wrong(predicted: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return how wrong each trial is on each test example, (trials, N)."""
+    truth = dataset.y[dataset.test]
+    if dataset.answers == "label":
+        return predicted != truth
+    if dataset.answers == "value":
+        return np.abs(predicted - truth)
+    if dataset.answers == "values":
+        return np.abs(predicted - truth).mean(axis=2)
+    return _share_wrong(predicted)
+
+
+def _share_wrong(sums: np.ndarray) -> np.ndarray:
+    """Return the share of an example's tokens that are wrong, from the columns right and tokens."""
+    return 1 - sums[..., 1] / np.maximum(sums[..., 2], 1)
 
 
 def _row(trained: Trained, dataset: Dataset, metric: Metric, confidence: float) -> CandidateResult:
@@ -123,10 +137,10 @@ def _seeds(trained: Trained, metric: Metric) -> tuple[SeedResult, ...]:
 
 
 def _confusion(predicted: np.ndarray, dataset: Dataset) -> tuple[tuple[int, ...], ...]:
-    """Return how often each class was taken for each, over all seeds; none for regression."""
-    size = len(dataset.classes)
-    if not size:
+    """Return how often each class was taken for each, over all seeds; none of other answers."""
+    if dataset.answers != "label":
         return ()
+    size = len(dataset.classes)
     truth = np.broadcast_to(dataset.y[dataset.test], predicted.shape)
     counts = np.bincount((truth * size + predicted).ravel(), minlength=size * size)
     return tuple(tuple(int(n) for n in row) for row in counts.reshape(size, size))
@@ -134,12 +148,14 @@ def _confusion(predicted: np.ndarray, dataset: Dataset) -> tuple[tuple[int, ...]
 
 def _hard(dataset: Dataset, place: int, predicted: np.ndarray, wrong: float) -> Hard:
     row = int(dataset.test[place])
-    if dataset.classes:
+    if dataset.answers == "label":
         truth = dataset.classes[int(dataset.y[row])]
         wrongly = predicted[predicted != dataset.y[row]]
         answer = dataset.classes[int(np.bincount(wrongly.astype(np.int64)).argmax())]
+    elif dataset.answers in ("value", "values"):
+        truth, answer = f"{dataset.y[row].mean():.4g}", f"{float(predicted.mean()):.4g}"
     else:
-        truth, answer = f"{float(dataset.y[row]):.4g}", f"{float(predicted.mean()):.4g}"
+        truth, answer = "", f"{_share_wrong(predicted).mean():.0%} of the tokens wrong"
     name = dataset.ids[row] if dataset.ids else f"example {row}"
     png = _png(dataset.x[row]) if dataset.kind == "image" else ""
     return Hard(id=name, truth=truth, predicted=answer, wrong=wrong, png=png)

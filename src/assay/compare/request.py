@@ -18,6 +18,7 @@ LANGUAGES = ("en", "zh")
 MOST_SEEDS = 1000
 CORRECTIONS = ("holm", "bh", "none")
 MOST_SPLITS = 100
+TOKENIZERS = ("auto", "char", "bpe", "wordpiece", "unigram")
 SHOWN_ONLY = (  # change what is shown, no trial
     "prefer",
     "require",
@@ -68,6 +69,13 @@ class Request:
         baselines: Whether simple opponents take part: the majority, linear models, neighbours.
         group: Column of a table whose equal values never fall into two parts.
         time: Column of a table by which the latest rows become the test part.
+        text: Column that holds the text.
+        tokenizer: auto, char, bpe, wordpiece or unigram.
+        vocabulary: Tokens to choose from, at most; None is decided by the data.
+        length: Tokens of an example, at most; None is decided by the data.
+        series: Column that says to which series a row belongs.
+        window: Steps that a forecast sees; None is decided by the data.
+        horizon: Steps that it predicts; None is decided by the data.
         executor: Where trials run: local, or ray with an address such as ray://host:10001.
         devices: Processes on each host that share one training.
         nodes: Hosts that share one training.
@@ -103,6 +111,13 @@ class Request:
     baselines: bool = True
     group: str | None = None
     time: str | None = None
+    text: str | None = None
+    tokenizer: Literal["auto", "char", "bpe", "wordpiece", "unigram"] = "auto"
+    vocabulary: int | None = None
+    length: int | None = None
+    series: str | None = None
+    window: int | None = None
+    horizon: int | None = None
     executor: str = "local"
     devices: int = 1
     nodes: int = 1
@@ -123,6 +138,11 @@ class Request:
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("lang", self.lang, LANGUAGES)
         _one_of("correction", self.correction, CORRECTIONS)
+        _one_of("tokenizer", self.tokenizer, TOKENIZERS)
+        for name, least in (("vocabulary", 6), ("length", 2), ("window", 1), ("horizon", 1)):
+            value = getattr(self, name)
+            if value is not None:
+                _at_least(name, value, least)
         _at_least("splits", self.splits, 1)
         _at_most("splits", self.splits, MOST_SPLITS)
         self._check_methods()

@@ -241,6 +241,13 @@ class Study:
             skip_bad=asked.skip_bad,
             group=asked.group,
             time=asked.time,
+            text=asked.text,
+            tokenizer=asked.tokenizer,
+            vocabulary=asked.vocabulary,
+            length=asked.length,
+            series=asked.series,
+            window=asked.window,
+            horizon=asked.horizon,
         )
 
     def _candidates(self, dataset: Dataset) -> list[Candidate]:

@@ -110,6 +110,8 @@ def _never_moved(trained: Sequence[Trained]) -> Iterator[Concern]:
 
 def _constant(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]:
     truth = dataset.y[dataset.test]
+    if dataset.answers not in ("label", "value"):
+        return
     if len(truth) < 2 or np.ptp(truth) == 0:
         return
     alike = 0.0 if dataset.classes else 1e-6 * float(np.std(truth))
@@ -136,6 +138,8 @@ def _constant(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]
 def _perfect(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]:
     """No mistake on more than a few examples: an easy task, or the answer is in the inputs."""
     truth = dataset.y[dataset.test]
+    if dataset.answers in ("labels", "tokens"):
+        return
     if len(truth) <= FEW or np.ptp(truth) == 0:
         return
     found = [
@@ -167,6 +171,8 @@ def _without_mistake(predicted: np.ndarray, truth: np.ndarray, *, regression: bo
 
 def _test_above_validation(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]:
     """A test score above that of the part by which the weights were chosen, by more than noise."""
+    if dataset.answers not in ("label", "value"):
+        return
     z = _quantile(1 - LEVEL / max(len(trained), 1))
     compare = _accuracies if dataset.classes else _errors
     found = [t for t in trained if compare(t, dataset, z)]

@@ -312,7 +312,8 @@ class Work:
         return self._read[trial]
 
     def _scores(self, folder: Path, labels: np.ndarray) -> np.ndarray:
-        if self.metric.name == "accuracy":  # needs no probabilities, which are most of the file
+        if self.metric.name == "accuracy" and self.dataset.answers == "label":
+            # needs no probabilities, which are most of the file
             return (labels == self.dataset.y[self.dataset.test]).astype(np.float64)
         return np.asarray(score_table([folder], self.metric)[0])
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from assay.data.dataset import Dataset
+from assay.data.dataset import TASKS, Dataset
 
-_TASKS = {
-    "image-classification": ("image classification", "图像分类"),
-    "sequence-classification": ("sequence classification", "序列分类"),
-    "tabular-classification": ("tabular classification", "表格分类"),
-    "tabular-regression": ("tabular regression", "表格回归"),
-}
 _KINDS = {
     "image": ("images", "张图像"),
     "sequence": ("sequences", "条序列"),
+    "tokens": ("token sequences", "条词元序列"),
     "table": ("rows", "行"),
 }
 
@@ -22,10 +17,14 @@ _KINDS = {
 def describe(dataset: Dataset, lang: Literal["en", "zh"] = "en") -> str:
     """Return what the data was recognised as, its division, and the notes, a line each."""
     zh = lang == "zh"
-    task, kind = _TASKS[dataset.task][zh], _KINDS[dataset.kind][zh]
+    kind, facts = _KINDS[dataset.kind][zh], TASKS[dataset.task]
+    task = facts.zh if zh else facts.en
     shape = "x".join(map(str, dataset.inputs))
     count, many = len(dataset.x), len(dataset.classes)
     parts = len(dataset.train), len(dataset.val), len(dataset.test)
+    if dataset.kind == "tokens":
+        length, vocabulary = dataset.inputs
+        shape = f"≤ {length} 个词元，词表 {vocabulary}" if zh else f"≤ {length} out of {vocabulary}"
     if zh:
         classes = f"，{many} 类" if many else ""
         first = (

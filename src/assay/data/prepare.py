@@ -7,20 +7,46 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from assay.data.dataset import PARTS, Dataset, Task
+from assay.data.dataset import PARTS, TASKS, Dataset, Task
 from assay.data.names import Note, shown
 from assay.data.split import SHARES, TEST, Named, Role, Split, divide
 from assay.errors import DataError
 
 FORMAT = 1  # of the prepared folder and of the encoding; a change prepares everything again
-Fit = Callable[[np.ndarray], tuple[np.ndarray, dict[str, Any]]]
+_STORED = {
+    "label": np.int64,
+    "value": np.float32,
+    "values": np.float32,
+    "labels": np.int32,
+    "tokens": np.int32,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What a reader made of every example, knowing which are for training.
+
+    Attributes:
+        x: Encoded examples.
+        preprocessing: What encoded them.
+        y: The answers, where they had to wait for what was learnt from the training part.
+        notes: What was found while encoding.
+    """
+
+    x: np.ndarray
+    preprocessing: dict[str, Any]
+    y: np.ndarray | None = None
+    notes: tuple[Note, ...] = ()
+
+
+Fit = Callable[[np.ndarray], tuple[np.ndarray, dict[str, Any]] | Fitted]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +59,25 @@ class Options:
     skip_bad: bool = False
     group: str | None = None  # the column whose equal values stay in one part
     time: str | None = None  # the column by which the latest examples are the test part
+    text: str | None = None  # the column that holds the text
+    tokenizer: str = "auto"  # auto, char, bpe, wordpiece or unigram
+    vocabulary: int | None = None  # tokens to choose from, at most
+    length: int | None = None  # tokens of an example, at most
+    series: str | None = None  # the column that says which series a row belongs to
+    window: int | None = None  # steps that a forecast sees
+    horizon: int | None = None  # steps that it predicts
 
     @property
     def named(self) -> list[list[str | None]]:
         """What decides the division, for hashes: empty where nothing was named."""
         return [[self.group, self.time]] if self.group or self.time else []
+
+    @property
+    def reading(self) -> list[list[str | int | None]]:
+        """What decides how text and series are read, for hashes: empty where nothing was named."""
+        chosen = [self.text, self.tokenizer, self.vocabulary, self.length]
+        asked = [*chosen, self.series, self.window, self.horizon]
+        return [] if asked == [None, "auto", *[None] * 5] else [asked]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +87,7 @@ class Raw:
     name: str
     source: str
     task: Task
-    y: np.ndarray  # int64 labels, or float values
+    y: np.ndarray  # as in `Dataset`
     classes: tuple[str, ...]
     content: str  # sha256 of everything that was read
     groups: np.ndarray  # equal numbers mark identical examples
@@ -75,25 +115,30 @@ def prepare(raw: Raw, folder: Path, *, seed: int, test_size: float = SHARES[TEST
         DataError: The examples cannot be divided, or all are of one class.
     """
     _check_labels(raw)
+    alone = TASKS[raw.task].answers in ("label", "value")  # else there is no one class to balance
     split = divide(
-        raw.y,
+        raw.y if alone else np.zeros(len(raw.y)),
         groups=raw.groups,
-        classes=raw.classes,
+        classes=raw.classes if alone else (),
         seed=seed,
         given=raw.given,
         test_size=test_size,
         group=raw.named.get("group"),
         time=raw.named.get("time"),
     )
-    x, preprocessing = raw.fit(split.train)
-    notes = [dict(note) for note in (*raw.notes, *split.notes)]
+    found = raw.fit(split.train)
+    if not isinstance(found, Fitted):
+        found = Fitted(x=found[0], preprocessing=found[1])
+    x, preprocessing = found.x, found.preprocessing
+    raw = raw if found.y is None else replace(raw, y=found.y)
+    notes = [dict(note) for note in (*raw.notes, *split.notes, *found.notes)]
     content = digest([FORMAT, raw.content, raw.task, notes])
     meta = {
         "format": FORMAT,
         "name": shown(raw.name),
         "source": shown(raw.source),
         "task": raw.task,
-        "inputs": list(x.shape[1:]),
+        "inputs": _inputs(x, preprocessing),
         "classes": list(raw.classes),
         "preprocessing": preprocessing,
         "content_hash": content,
@@ -156,14 +201,24 @@ def _facts(meta: dict[str, Any]) -> dict[str, Any]:
     return {**meta, **lists}
 
 
+def _inputs(x: np.ndarray, preprocessing: Mapping[str, Any]) -> list[int]:
+    """Return the shape of one example; tokens have their vocabulary as second side."""
+    if preprocessing["kind"] == "tokens":
+        return [x.shape[1], int(preprocessing["vocabulary"])]
+    return list(x.shape[1:])
+
+
 def _check_labels(raw: Raw) -> None:
     if not len(raw.y):
         raise DataError(f"{shown(raw.source)} holds no examples; give data with at least one row.")
-    if not raw.task.endswith("classification"):
+    answers = TASKS[raw.task].answers
+    if answers == "tokens":
+        return
+    if answers in ("value", "values"):
         if np.ptp(raw.y) == 0:
             raise DataError(
                 f"A regression's target must vary. In {shown(raw.source)} it is "
-                f"{raw.y[0]:g} everywhere; choose another target."
+                f"{raw.y.flat[0]:g} everywhere; choose another target."
             )
         return
     if len(raw.classes) < 2:
@@ -201,8 +256,7 @@ def _write(
 ) -> None:
     if not (folder / "x.npy").exists():  # a large one was decoded straight into its place
         _save(folder / "x.npy", np.ascontiguousarray(x))
-    kind = np.int64 if meta["classes"] else np.float32
-    _save(folder / "y.npy", raw.y.astype(kind))
+    _save(folder / "y.npy", raw.y.astype(_STORED[TASKS[raw.task].answers]))
     named = {
         f"{role}{part}": value
         for role, column in raw.named.items()

@@ -9,12 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from assay.canon.task import Task
 from assay.engine import files
 from assay.engine.randomness import seeded
 from assay.engine.spec import Candidate, Measurement, Plan, TrialRecord
 from assay.errors import TrialError
+from assay.models.example import drawn
 from assay.models.foreign import build_any
 from assay.models.macs import count_macs as count_macs  # the worker asks for it here
+
+Example = tuple[Tensor, ...]  # what a network is called with
 
 _MAC_PICOJOULES = 4.6  # a float32 multiplication, 3.7, and an addition, 0.9, at 45 nm
 _WORD_PICOJOULES = 640.0  # 32 bits to or from DRAM, at 45 nm
@@ -28,7 +32,7 @@ _SEED = 0
 def measure(
     candidate: Candidate,
     *,
-    task: str,
+    task: Task,
     inputs: tuple[int, ...],
     outputs: int,
     weights: Path,
@@ -49,15 +53,15 @@ def measure(
     Raises:
         TrialError: The weights cannot be read.
     """
-    del task, plan
+    del plan
     with seeded(_SEED, threads=1):
-        model = _trained(candidate, inputs, outputs, weights)
-        example = torch.randn(1, *inputs)
-        macs = count_macs(model, inputs)
+        model = _trained(candidate, task, inputs, outputs, weights)
+        example = drawn(1, inputs, task)
+        macs = count_macs(model, inputs, task)
         words = _words_moved(model, example)
         with torch.inference_mode():
             latencies = _latencies(model, example)
-            throughput = _throughput(model, inputs)
+            throughput = _throughput(model, inputs, task)
     return Measurement(
         parameters=sum(p.numel() for p in model.parameters()),
         macs=macs,
@@ -87,9 +91,9 @@ def energy_proxy(*, macs: int, words: int) -> float:
 
 
 def _trained(
-    candidate: Candidate, inputs: tuple[int, ...], outputs: int, weights: Path
+    candidate: Candidate, task: Task, inputs: tuple[int, ...], outputs: int, weights: Path
 ) -> nn.Module:
-    model = build_any(candidate.name, inputs, outputs)
+    model = build_any(candidate.name, inputs, outputs, task)
     try:
         tensors, _ = files.unpack(weights.read_bytes())
         model.load_state_dict(tensors)
@@ -101,7 +105,7 @@ def _trained(
     return model.eval()
 
 
-def _words_moved(model: nn.Module, example: Tensor) -> int:
+def _words_moved(model: nn.Module, example: Example) -> int:
     """Parameters once, and the output of every innermost layer twice: written, then read."""
     outputs: list[int] = []
 
@@ -112,7 +116,7 @@ def _words_moved(model: nn.Module, example: Tensor) -> int:
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
         with torch.inference_mode():
-            model(example)
+            model(*example)
     finally:
         for hook in hooks:
             hook.remove()
@@ -127,17 +131,17 @@ def _tensors(value: object) -> Iterator[Tensor]:
             yield from _tensors(part)
 
 
-def _latencies(model: nn.Module, example: Tensor) -> list[float]:
+def _latencies(model: nn.Module, example: Example) -> list[float]:
     for _ in range(3):
-        model(example)
+        model(*example)
     return _timings(model, example, _LATENCY_SECONDS)
 
 
-def _throughput(model: nn.Module, inputs: tuple[int, ...]) -> float:
+def _throughput(model: nn.Module, inputs: tuple[int, ...], task: Task) -> float:
     """Return examples a second at the better of the batch sizes that are tried."""
     best = 0.0
     for size in _BATCHES:
-        batch = torch.randn(size, *inputs)
+        batch = drawn(size, inputs, task)
         first = _timings(model, batch, 0.0)[0]
         timings = [first] if first > _TOO_SLOW else _timings(model, batch, _THROUGHPUT_SECONDS)
         best = max(best, size / _quantile(timings, 0.5))
@@ -146,7 +150,7 @@ def _throughput(model: nn.Module, inputs: tuple[int, ...]) -> float:
     return best
 
 
-def _timings(model: nn.Module, batch: Tensor, seconds: float) -> list[float]:
+def _timings(model: nn.Module, batch: Example, seconds: float) -> list[float]:
     """Time calls for so many seconds, but at least a few and not needlessly many."""
     timings: list[float] = []
     end = time.perf_counter() + seconds
@@ -154,7 +158,7 @@ def _timings(model: nn.Module, batch: Tensor, seconds: float) -> list[float]:
         len(timings) < _MOST_CALLS and (time.perf_counter() < end or _few(timings, seconds))
     ):
         began = time.perf_counter()
-        model(batch)
+        model(*batch)
         timings.append(time.perf_counter() - began)
     return timings
 

@@ -1,8 +1,9 @@
 """What a finished trial answered, example by example: `outcome.parquet`.
 
 One row for each held-out example: `part` ("val" or "test"), `example` (its index in the data set),
-`truth`, and what was predicted: `label` and `probabilities` (one float32 for each class), or
-`value` for regression. Each part is a row group of its own, each page has a checksum.
+and, by the form of the task's answers: `truth`, `label` and `probabilities` (one float32 for each
+class); `truth` and `value`; `truth` and `values`, as many as a forecast has; or `sums` over an
+example's tokens, whose names are in `assay.metrics.tokens.COLUMNS`. Each part is a row group of its own, each page has a checksum.
 """
 
 from __future__ import annotations
@@ -17,13 +18,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from assay.canon.task import Answers as Form
+
 OUTCOME = "outcome.parquet"
 _FACTS = b"assay"
+_PREDICTED = ("probabilities", "value", "values", "sums")
 _ENCODING: Mapping[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
     "use_dictionary": ["part"],
-    "use_byte_stream_split": ["probabilities.list.element", "value"],
+    "use_byte_stream_split": [
+        "probabilities.list.element",
+        "values.list.element",
+        "sums.list.element",
+        "value",
+    ],
     "write_page_checksum": True,
     "write_statistics": False,
 }
@@ -34,24 +43,30 @@ class Answers:
     """The examples of one part, and what was predicted of them."""
 
     example: np.ndarray  # (N,) indices into the data set
-    truth: np.ndarray  # (N,) labels or values
-    predicted: np.ndarray  # float32: probabilities (N, K), or values (N,)
+    truth: np.ndarray  # (N,) labels or values, or (N, H) values; (N,) zeros beside sums
+    predicted: np.ndarray  # float32: probabilities (N, K), values (N,) or (N, H), or sums (N, C)
 
 
-def write_outcome(path: Path, parts: Mapping[str, Answers], facts: Mapping[str, Any]) -> None:
+def write_outcome(
+    path: Path,
+    parts: Mapping[str, Answers],
+    facts: Mapping[str, Any],
+    form: Form | None = None,
+) -> None:
     """Write the answers of one trial, whole or not at all.
 
     Args:
         path: The trial's `outcome.parquet`.
         parts: By name: "val", "test".
         facts: JSON, such as the trial's hash; kept in the file's metadata.
+        form: Of the task's answers; labels or values by what was predicted, if not given.
 
     Raises:
         StoreError: The system refused.
     """
     from assay.engine import files
 
-    tables = [_table(part, answers) for part, answers in parts.items()]
+    tables = [_table(part, answers, form) for part, answers in parts.items()]
     about = json.dumps({**facts, "parts": list(parts)}, ensure_ascii=False)
     schema = tables[0].schema.with_metadata({_FACTS: about})
     sink = pa.BufferOutputStream()
@@ -68,28 +83,29 @@ def read_outcome(path: Path, part: str) -> Answers:
         OSError: The file is missing or cannot be read.
         ValueError: It is damaged, or has no such part.
     """
-    table = _read(path, part, ["example", "truth", "probabilities", "value"])
-    return Answers(
-        example=_numbers(table["example"]),
-        truth=_numbers(table["truth"]),
-        predicted=(
-            _matrix(table) if "probabilities" in table.schema.names else _numbers(table["value"])
-        ),
-    )
+    table = _read(path, part, ["example", "truth", *_PREDICTED])
+    example = _numbers(table["example"])
+    name = next(name for name in _PREDICTED if name in table.schema.names)
+    predicted = _numbers(table[name]) if name == "value" else _matrix(table, name)
+    if name == "sums":
+        return Answers(example=example, truth=np.zeros(len(example), np.int64), predicted=predicted)
+    truth = _matrix(table, "truth") if name == "values" else _numbers(table["truth"])
+    return Answers(example=example, truth=truth, predicted=predicted)
 
 
 def read_predicted(path: Path, part: str) -> np.ndarray:
-    """Return the labels or values that a trial predicted, without reading the probabilities.
+    """Return the labels, values or sums that a trial predicted, without the probabilities.
 
     Raises:
         OSError: The file is missing or cannot be read.
         ValueError: It is damaged, or has no such part.
     """
-    table = _read(path, part, ["label", "value"])
-    return _numbers(table["label" if "label" in table.schema.names else "value"])
+    table = _read(path, part, ["label", "value", "values", "sums"])
+    (name,) = table.schema.names
+    return _numbers(table[name]) if name in ("label", "value") else _matrix(table, name)
 
 
-def _table(part: str, answers: Answers) -> pa.Table:
+def _table(part: str, answers: Answers, form: Form | None) -> pa.Table:
     count = len(answers.truth)
     columns: dict[str, Any] = {
         "part": _repeated(part.encode(), count),
@@ -99,11 +115,22 @@ def _table(part: str, answers: Answers) -> pa.Table:
     if predicted.ndim == 1:
         truth = _column(answers.truth, np.float32)
         return pa.table({**columns, "truth": truth, "value": _column(predicted, np.float32)})
-    flat = _column(predicted.reshape(-1), np.float32)
+    if form == "values":
+        return pa.table(
+            {**columns, "truth": _lists(answers.truth), "values": _lists(predicted)}
+        )
+    if form in ("labels", "tokens"):
+        return pa.table({**columns, "sums": _lists(predicted)})
     columns["truth"] = _column(answers.truth, np.int64)
     columns["label"] = _column(predicted.argmax(1), np.int64)
-    columns["probabilities"] = pa.FixedSizeListArray.from_arrays(flat, predicted.shape[1])
+    columns["probabilities"] = _lists(predicted)
     return pa.table(columns)
+
+
+def _lists(rows: np.ndarray) -> pa.Array:
+    """Return rows (N, K) as a column of lists."""
+    flat = _column(rows.reshape(-1), np.float32)
+    return pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
 
 
 def _repeated(word: bytes, count: int) -> pa.Array:
@@ -147,7 +174,7 @@ def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return numbers[whole.offset : whole.offset + len(whole)]
 
 
-def _matrix(table: pa.Table) -> np.ndarray:
+def _matrix(table: pa.Table, name: str) -> np.ndarray:
     """Return the lists of one column as rows (N, K)."""
-    column = table["probabilities"].combine_chunks()
+    column = table[name].combine_chunks()
     return _numbers(column.flatten()).reshape(-1, column.type.list_size)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from assay.canon.task import Task
 from assay.engine import files
 from assay.engine.cache import cache_dir as cache_dir
 from assay.engine.machine import processor, versions
@@ -23,7 +24,7 @@ _LONG = 120.0  # seconds of training; below it, compiling would cost what it cou
 def choose_plan(
     candidate: Candidate,
     *,
-    task: str,
+    task: Task,
     inputs: tuple[int, ...],
     outputs: int,
     precision: str = "auto",

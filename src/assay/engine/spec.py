@@ -19,7 +19,7 @@ class Recipe:
     momentum: float = 0.9  # sgd only, Nesterov
     batch_size: int = 64
     warmup: float = 0.2  # fraction of all steps to the peak (one cycle), in [0, 1)
-    label_smoothing: float = 0.1  # classification only, in [0, 1)
+    label_smoothing: float = 0.1  # of single labels and of answering texts, in [0, 1)
     clip: float | None = None  # largest gradient norm
     augment: Literal["none", "shift"] = "none"  # "shift": random crop after padding; images only
     reach: float = 0.125  # of "shift": the largest, as a share of the shorter side, in [0, 0.5]
@@ -76,7 +76,7 @@ class TrialSpec:
     """Everything that decides a trial's outcome; its hash is the trial's address."""
 
     candidate: Candidate
-    task: str
+    task: Task
     inputs: tuple[int, ...]
     outputs: int
     split_hash: str
@@ -109,7 +109,7 @@ class Point:
     seconds: float  # of training so far, wall clock
     train_loss: float  # mean since the last point
     val_loss: float
-    val_score: float  # accuracy, or R² for regression
+    val_score: float  # accuracy, R² of values, or the mean probability of a true token
 
 
 @dataclass(frozen=True, kw_only=True)

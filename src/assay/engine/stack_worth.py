@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from assay.canon.task import TASKS, Task
 from assay.engine import files
 from assay.engine.cache import cache_dir
 from assay.engine.grouping import WORTH
@@ -22,8 +23,10 @@ from assay.engine.spec import Candidate, Plan, digest
 from assay.engine.stacking import stack
 from assay.engine.ways import apply_plan
 from assay.errors import StoreError
+from assay.learners.objective import objective_for
 from assay.learners.stacked import StackedSupervised
 from assay.learners.supervised import Supervised
+from assay.models.example import drawn, drawn_truth
 from assay.models.foreign import build_any
 
 MOST_PARAMETERS = 1_000_000  # of one network; larger ones fill the processor alone
@@ -57,7 +60,7 @@ class StackWorth:
 def stack_worth(
     candidate: Candidate,
     *,
-    task: str,
+    task: Task,
     inputs: tuple[int, ...],
     outputs: int,
     plan: Plan,
@@ -119,7 +122,7 @@ def gain(
 
 
 def _measured(
-    candidate: Candidate, task: str, inputs: tuple[int, ...], outputs: int, plan: Plan, seeds: int
+    candidate: Candidate, task: Task, inputs: tuple[int, ...], outputs: int, plan: Plan, seeds: int
 ) -> StackWorth:
     began = time.process_time()
     gains: dict[str, float] = {}
@@ -133,13 +136,14 @@ def _measured(
             seconds=time.process_time() - began,
         )
 
-    model = build_any(candidate.name, inputs, outputs)
+    if TASKS[task].reads == "tokens" or TASKS[task].answers == "values":
+        return answer(1, f"there are no stacks for {task}")
+    model = build_any(candidate.name, inputs, outputs, task)
     parameters = sum(p.numel() for p in model.parameters())
     if parameters > MOST_PARAMETERS:
         return answer(1, f"{parameters:,} parameters are more than {MOST_PARAMETERS:,}")
     model = apply_plan(model, plan)
-    regression = task == "tabular-regression"
-    target = (0.0, 1.0) if regression else None
+    objective = objective_for(task, classes=(), outputs=outputs)
     for size in sorted({seeds, min(seeds, _SMALL_STACK)}):
         learners = [
             Supervised(
@@ -147,7 +151,7 @@ def _measured(
                 recipe=candidate.recipe,
                 plan=plan,
                 steps=_FOREVER,
-                target=target,
+                objective=objective,
             )
             for _ in range(size)
         ]
@@ -158,17 +162,15 @@ def _measured(
             stacked, learners, recipe=candidate.recipe, plan=plan, steps=_FOREVER
         )
         batch = candidate.recipe.batch_size
-        batches = [_batch(batch, inputs, None if regression else outputs) for _ in range(size)]
+        batches = [
+            (drawn(batch, inputs, task)[0], drawn_truth(batch, inputs, outputs, task))
+            for _ in range(size)
+        ]
         gains[str(size)] = gain(learners[0], together, batches)
     best = max(gains, key=lambda size: gains[size])
     if gains[best] < WORTH:
         return answer(1, f"{best} seeds together are {gains[best]:.2f} times as fast as apart")
     return answer(int(best), "")
-
-
-def _batch(batch: int, inputs: tuple[int, ...], classes: int | None) -> tuple[Tensor, Tensor]:
-    x = torch.randn(batch, *inputs)
-    return x, torch.randn(batch) if classes is None else torch.randint(classes, (batch,))
 
 
 def _ratio(apart: Callable[[], None], stacked: Callable[[], None]) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from assay.canon.task import TASKS
 from assay.data.batches import Batches, Normalise, OnDisk, to_tensor
 from assay.data.dataset import Dataset
 from assay.engine import checkpoint, files
@@ -23,10 +24,10 @@ from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
 from assay.engine.outcome import OUTCOME, Answers, write_outcome
 from assay.engine.randomness import seeded
 from assay.engine.spec import Event, TrialRecord, TrialSpec, record_from_json
-from assay.engine.target import spread
 from assay.engine.ways import apply_plan
 from assay.errors import AssayError, Interrupted, StoreError, TrialError
 from assay.learners.fine_tuning import fine_tuning
+from assay.learners.objective import objective_for
 from assay.learners.supervised import Supervised
 from assay.metrics import evaluate
 from assay.models.foreign import build_any
@@ -225,25 +226,26 @@ class Run:
 
     def _learner(self, x: Examples, y: Tensor) -> Supervised:
         spec = self.spec
-        model = build_any(spec.candidate.name, spec.inputs, spec.outputs)
+        model = build_any(spec.candidate.name, spec.inputs, spec.outputs, spec.task)
         if spec.candidate.weights:
             start(model, spec.candidate.weights, self.dataset.preprocessing)
         self._let_it_look(model, x)
         model = apply_plan(model, spec.plan)
-        target = spread(y.numpy()) if spec.task == "tabular-regression" else None
         return Supervised(
             model,
             recipe=spec.candidate.recipe,
             plan=spec.plan,
             steps=spec.steps,
-            target=target,
+            objective=objective_for(
+                spec.task, classes=self.dataset.classes, outputs=spec.outputs, y=y.numpy()
+            ),
             fine_tuning=fine_tuning(spec.candidate, model, steps=spec.steps),
         )
 
     def _let_it_look(self, model: nn.Module, x: Examples) -> None:
-        """Let a model that asks for it initialise itself on training images."""
+        """Let a model that asks for it initialise itself on training images or texts."""
         initialize = getattr(model, "initialize", None)
-        if callable(initialize) and self.dataset.kind == "image":
+        if callable(initialize) and self.dataset.kind in ("image", "tokens"):
             with torch.no_grad():
                 initialize(self.normalise(x[_evenly(len(x), _LOOKED_AT)]))
 
@@ -291,16 +293,19 @@ class Run:
         if self.spec.test:
             parts["test"] = self._held_out("test")
         for part, (x, y, places) in parts.items():
-            predicted, truth = learner.predict(self.in_batches(x)), y.numpy()
+            predicted, truth = learner.predict(self.in_batches(x), y), y.numpy()
             answers[part] = Answers(example=places, truth=truth, predicted=predicted)
             scores = evaluate(predicted, truth, self.spec.task)
             measured |= {f"{part}_{name}": value for name, value in scores.items()}
-        write_outcome(self.folder / OUTCOME, answers, {"hash": self.spec.hash})
+        facts = {"hash": self.spec.hash}
+        write_outcome(self.folder / OUTCOME, answers, facts, TASKS[self.spec.task].answers)
         return measured
 
     def in_batches(self, x: Examples, *, seeds: int = 1) -> Iterator[Tensor]:
         """Yield examples as models read them, as many at once as so many seeds evaluate fast."""
         values = seeds * math.prod(x.shape[1:])
+        if TASKS[self.spec.task].sums:  # a token's answer is as wide as the vocabulary
+            values *= self.spec.outputs
         size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size)
         for piece in x.split(size):
             yield self.normalise(piece)

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
+from assay.canon.task import Task
 from assay.engine.spec import Candidate, Plan
 from assay.engine.ways import apply_plan, ways
 from assay.learners.fine_tuning import fine_tuning
+from assay.learners.objective import objective_for
 from assay.learners.supervised import Supervised
+from assay.models.example import drawn, drawn_truth
 from assay.models.foreign import build_any
 
 _WORTH = 0.97  # of the plain way's time; whatever gains less is noise
@@ -57,11 +59,11 @@ class Tuning:
     """
 
     def __init__(
-        self, candidate: Candidate, *, task: str, inputs: tuple[int, ...], outputs: int
+        self, candidate: Candidate, *, task: Task, inputs: tuple[int, ...], outputs: int
     ) -> None:
         self.candidate, self.recipe, self.task = candidate, candidate.recipe, task
         self.inputs, self.outputs = inputs, outputs
-        self.model = build_any(candidate.name, inputs, outputs)
+        self.model = build_any(candidate.name, inputs, outputs, task)
         self.clock = time.thread_time
         self.seen: dict[str, float] = {}
 
@@ -160,24 +162,22 @@ class Tuning:
 
     def _step(self, plan: Plan, batch: int) -> Callable[[], None]:
         model = apply_plan(copy.deepcopy(self.model), plan)
-        regression = self.task == "tabular-regression"
+        classes = tuple(map(str, range(self.outputs)))
         learner = Supervised(
             model,
             recipe=self.recipe,
             plan=plan,
             steps=_FOREVER,
-            target=(0.0, 1.0) if regression else None,
+            objective=objective_for(self.task, classes=classes, outputs=self.outputs),
             fine_tuning=fine_tuning(self.candidate, model, steps=None),
         )
-        x, y = torch.randn(batch, *self.inputs), self._targets(batch, regression=regression)
+        x = drawn(batch, self.inputs, self.task)[0]
+        y = drawn_truth(batch, self.inputs, self.outputs, self.task)
 
         def step() -> None:
             learner.step(x, y)
 
         return step
-
-    def _targets(self, batch: int, *, regression: bool) -> Tensor:
-        return torch.randn(batch) if regression else torch.randint(self.outputs, (batch,))
 
 
 def _seconds(plan: Plan) -> float:

@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from assay.blocks.attention import SelfAttention
+from assay.blocks.attention import Attention
+from assay.canon.task import TASKS, Task
 from assay.engine.convolution import MOST_PIXELS, can_multiply, multiply_few_pixels, pixels_out
 from assay.engine.spec import Plan
 
 
-def ways(model: nn.Module, task: str, inputs: tuple[int, ...], precision: str) -> list[Plan]:
+def ways(model: nn.Module, task: Task, inputs: tuple[int, ...], precision: str) -> list[Plan]:
     """Return the plain way first, then the others, the likeliest winners before the rest.
 
     Args:
@@ -55,8 +56,9 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
     return model
 
 
-def _precisions(precision: str, task: str) -> Iterator[Literal["bf16", "fp32"]]:
-    if precision == "bf16" or (precision == "auto" and task != "tabular-regression"):
+def _precisions(precision: str, task: Task) -> Iterator[Literal["bf16", "fp32"]]:
+    values = TASKS[task].answers in ("value", "values")
+    if precision == "bf16" or (precision == "auto" and not values):
         yield "bf16"
     if precision != "bf16":
         yield "fp32"
@@ -119,15 +121,15 @@ def _look_through(model: nn.Module, x: Tensor) -> None:
 
 
 def _has_choice_of_attention(module: nn.Module) -> bool:
-    """Our own `SelfAttention`, and timm's, whose switch is called `fused_attn`."""
-    ours = isinstance(module, SelfAttention)
+    """Our own `Attention`, but with a kernel of its own, and timm's, of the switch `fused_attn`."""
+    ours = isinstance(module, Attention) and not isinstance(module.kernel, nn.Module)
     return ours or isinstance(getattr(module, "fused_attn", None), bool)
 
 
 def _set_attention(module: Any, form: Literal["fused", "matmul"]) -> None:
     if not _has_choice_of_attention(module):
         return
-    if isinstance(module, SelfAttention):
+    if isinstance(module, Attention):
         module.kernel = form
     else:
         module.fused_attn = form == "fused"

@@ -151,7 +151,8 @@ def handle_macs(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mappin
     from assay.models.foreign import build_any
 
     name, inputs = payload["candidate"]["name"], tuple(payload["inputs"])
-    return {"macs": count_macs(build_any(name, inputs, payload["outputs"]), inputs)}
+    task = payload["task"]
+    return {"macs": count_macs(build_any(name, inputs, payload["outputs"], task), inputs, task)}
 
 
 HANDLERS: dict[str, Handler] = {

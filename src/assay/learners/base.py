@@ -24,8 +24,8 @@ class Learner(Protocol):
         """Return the loss and the score (higher is better) over `batches`, whose truth is `y`."""
         ...
 
-    def predict(self, batches: Iterable[Tensor]) -> np.ndarray:
-        """Return float32 probabilities (N, K), or values (N,) in the target's own unit."""
+    def predict(self, batches: Iterable[Tensor], y: Tensor) -> np.ndarray:
+        """Return float32 answers to examples whose truth is `y`: see `engine.outcome.Answers`."""
         ...
 
     def state(self) -> dict[str, Tensor]:

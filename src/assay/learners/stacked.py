@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.engine.spec import Plan, Recipe
+from assay.learners.objective import Values
 from assay.learners.optimization import Optimization
 from assay.learners.supervised import Supervised
 
@@ -39,7 +40,7 @@ class StackedSupervised:
     ) -> None:
         self.model, self.learners = stacked.train(), list(learners)
         self._recipe, self._bf16 = recipe, plan.precision == "bf16"
-        self._target = learners[0].target
+        self._objective = learners[0].objective
         alone = replace(recipe, clip=None)  # the seeds are clipped one by one
         self._optimization = Optimization(stacked, recipe=alone, steps=steps)
         self._optimization.taken = learners[0].optimization.taken
@@ -65,7 +66,7 @@ class StackedSupervised:
             with torch.inference_mode():
                 scores = torch.cat([self._scores(x.expand(seeds, *x.shape)) for x in batches], 1)
                 return [
-                    learner.score(own, y)
+                    learner.objective.score(own, y)
                     for learner, own in zip(self.learners, scores, strict=True)
                 ]
         finally:
@@ -99,9 +100,8 @@ class StackedSupervised:
 
     def _losses(self, scores: Tensor, y: Tensor) -> Tensor:
         """(S, B, K), (S, B) -> (S,)."""
-        if self._target is not None:
-            mean, deviation = self._target
-            return (scores.squeeze(2) - (y - mean) / deviation).square().mean(1)
+        if isinstance(self._objective, Values):
+            return (scores.squeeze(2) - self._objective.standard(y)).square().mean(1)
         each = F.cross_entropy(
             scores.flatten(0, 1),
             y.flatten(),

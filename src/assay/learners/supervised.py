@@ -1,4 +1,4 @@
-"""Learning from labelled examples: classification, and regression on one value."""
+"""Learning from examples whose answers are known; an `Objective` says what the answers are."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TypeVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from assay.blocks.auxiliary import Auxiliary
 from assay.engine.spec import Plan, Recipe
 from assay.learners.fine_tuning import FineTuning
+from assay.learners.objective import Labels, Objective
 from assay.learners.optimization import Optimization
 
 Answer = TypeVar("Answer")
@@ -28,13 +28,12 @@ class Supervised:
     weight that it names; evaluations and predictions leave them out.
 
     Args:
-        model: Built, initialised and prepared by the plan already; returns logits (B, K), or
-            (B, 1) for regression.
+        model: Built, initialised and prepared by the plan already; returns what the objective
+            scores.
         recipe: Optimizer, schedule, loss and clipping.
         plan: Precision and memory format of the inputs.
         steps: Of the whole run, which the schedule spans.
-        target: Mean and standard deviation of the regression target in the training part; None
-            for classification.
+        objective: What the model is asked, and how its answers are scored.
         fine_tuning: Which layers learn, where not all do alike.
     """
 
@@ -45,18 +44,18 @@ class Supervised:
         recipe: Recipe,
         plan: Plan,
         steps: int,
-        target: tuple[float, float] | None = None,
+        objective: Objective | None = None,
         fine_tuning: FineTuning | None = None,
     ) -> None:
         self.model = model
         self._fine_tuning = fine_tuning
         self._train()
         self._auxiliary: float = getattr(model, "auxiliary_weight", 0.0)
-        scores: Callable[[Tensor], Tensor | list[Tensor]] = (
+        scores: Callable[..., Tensor | list[Tensor]] = (
             cast(Auxiliary, model).forward_all if self._auxiliary else model
         )
         self._training = _compiled(scores) if plan.compile else scores
-        self.target = target
+        self.objective = objective or Labels()
         slow = fine_tuning.body if fine_tuning else frozenset[str]()
         self.optimization = Optimization(model, recipe=recipe, steps=steps, slow=slow)
         self._smoothing = recipe.label_smoothing
@@ -73,23 +72,12 @@ class Supervised:
         return loss.detach()
 
     def evaluate(self, batches: Iterable[Tensor], y: Tensor) -> tuple[float, float]:
-        """Return the loss without smoothing, and accuracy or R²."""
-        return self.score(self._outputs(batches), y)
+        """Return the loss without smoothing, and the objective's score."""
+        return self.objective.score(self._kept(batches, y), y)
 
-    def score(self, logits: Tensor, y: Tensor) -> tuple[float, float]:
-        """Return what `evaluate` returns of a model's outputs, (N, K) or (N, 1)."""
-        loss = self._loss(logits, y, smoothing=0.0).item()
-        if self.target is None:
-            return loss, (logits.argmax(1) == y).double().mean().item()
-        return loss, _r2(logits.squeeze(1), self._standard(y))
-
-    def predict(self, batches: Iterable[Tensor]) -> np.ndarray:
-        """Return float32 probabilities (N, K), or values (N,) in the target's own unit."""
-        outputs = self._outputs(batches)
-        if self.target is None:
-            return outputs.softmax(1).numpy()
-        mean, deviation = self.target
-        return (outputs.squeeze(1) * deviation + mean).numpy()
+    def predict(self, batches: Iterable[Tensor], y: Tensor) -> np.ndarray:
+        """Return the objective's answers to examples whose truth is `y`."""
+        return self.objective.answers(self._kept(batches, y))
 
     def state(self) -> dict[str, Tensor]:
         """Return model and optimizer tensors and the step count."""
@@ -112,37 +100,39 @@ class Supervised:
         self.model.load_state_dict(dict(tensors), strict=True)
 
     def _training_loss(self, x: Tensor, y: Tensor) -> Tensor:
-        found = self._forward(x, self._training)
+        given, truth = self.objective.ask(x, y, training=True)
+        found = self._forward(given, self._training)
         scores = [found] if isinstance(found, Tensor) else found
-        losses = (self._loss(s.float(), y, smoothing=self._smoothing) for s in scores)
+        losses = (
+            self.objective.loss(s.float(), truth, smoothing=self._smoothing) for s in scores
+        )
         *auxiliary, loss = losses
         for other in auxiliary:
             loss = loss + self._auxiliary * other
         return loss
 
-    def _forward(self, x: Tensor, model: Callable[[Tensor], Answer]) -> Answer:
-        if self._channels_last and x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
+    def _forward(self, given: tuple[Tensor, ...], model: Callable[..., Answer]) -> Answer:
+        if self._channels_last and given[0].ndim == 4:
+            given = (given[0].contiguous(memory_format=torch.channels_last), *given[1:])
         with self._precision():
-            return model(x)
+            return model(*given)
 
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
 
-    def _loss(self, logits: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
-        if self.target is None:
-            return F.cross_entropy(logits, y, label_smoothing=smoothing)
-        return F.mse_loss(logits.squeeze(1), self._standard(y))
-
-    def _standard(self, y: Tensor) -> Tensor:
-        mean, deviation = self.target or (0.0, 1.0)
-        return (y - mean) / deviation
-
-    def _outputs(self, batches: Iterable[Tensor]) -> Tensor:
+    def _kept(self, batches: Iterable[Tensor], y: Tensor) -> Tensor:
+        """Return what the objective keeps of the outputs to each example."""
         self.model.eval()
         try:
             with torch.inference_mode():
-                return torch.cat([self._forward(x, self.model).float() for x in batches])
+                kept: list[Tensor] = []
+                seen = 0
+                for x in batches:
+                    given, truth = self.objective.ask(x, y[seen : seen + len(x)], training=False)
+                    outputs = self._forward(given, self.model).float()
+                    kept.append(self.objective.keep(outputs, truth))
+                    seen += len(x)
+                return torch.cat(kept)
         finally:
             self._train()
 
@@ -150,7 +140,7 @@ class Supervised:
         (self._fine_tuning or self.model).train()
 
 
-def _compiled(scores: Callable[[Tensor], Answer]) -> Callable[[Tensor], Answer]:
+def _compiled(scores: Callable[..., Answer]) -> Callable[..., Answer]:
     """Return a model's forward pass, compiled; it shares the model's weights."""
     import torch._inductor.config as inductor
 
@@ -161,7 +151,3 @@ def _compiled(scores: Callable[[Tensor], Answer]) -> Callable[[Tensor], Answer]:
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-
-def _r2(predicted: Tensor, truth: Tensor) -> float:
-    spread = (truth - truth.mean()).square().sum().item()
-    return 1.0 - (predicted - truth).square().sum().item() / spread if spread > 0 else 0.0

@@ -86,9 +86,9 @@ class Together:
         dist.broadcast(found, 0)
         return found[0].item(), found[1].item()
 
-    def predict(self, batches: Iterable[Tensor]) -> np.ndarray:
+    def predict(self, batches: Iterable[Tensor], y: Tensor) -> np.ndarray:
         """Return what the whole network answers; rank 0 only."""
-        return self.whole.predict(batches)
+        return self.whole.predict(batches, y)
 
     def state(self) -> dict[str, Tensor]:
         """Return whole tensors on rank 0, nothing on the others; every rank must ask."""
@@ -143,8 +143,8 @@ class _AllScores(nn.Module):
         self.model = learner.model
         self._scores = learner._training  # of the same model
 
-    def forward(self, x: Tensor) -> Any:
-        return self._scores(x)
+    def forward(self, *given: Tensor) -> Any:
+        return self._scores(*given)
 
 
 def part(count: int, rank: int, world: int) -> tuple[int, int]:

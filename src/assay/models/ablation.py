@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from assay.blocks.channel_shuffle import ChannelShuffle
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.drop_path import DropPath
-from assay.blocks.encoder import EncoderBlock
 from assay.blocks.max_feature_map import MaxFeatureMap
+from assay.blocks.pre_norm import PreNormBlock
 from assay.blocks.preactivation import PreActivated
 from assay.blocks.residual import Residual
 from assay.blocks.squeeze_excitation import SqueezeExcitation
@@ -121,12 +121,24 @@ def everywhere(network: nn.Module, change: Change) -> nn.Module | None:
     return new if new is not None else network if changed else None
 
 
-class Averaged(nn.Module):
-    """The average over tokens. (B, N, E) -> (B, E)."""
+class Unadded(nn.Module):
+    """A Transformer's layer whose two steps take each other's place in line, adding nothing.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return one vector per sequence."""
-        return x.mean(dim=1)
+    Args:
+        whole: Whose layers it takes over.
+
+    Shape:
+        (B, T, E) -> (B, T, E)
+    """
+
+    def __init__(self, whole: PreNormBlock) -> None:
+        super().__init__()
+        self.norm_1, self.attention = whole.norm_1, whole.attention
+        self.norm_2, self.feedforward = whole.norm_2, whole.feedforward
+
+    def forward(self, x: Tensor, **seen: Any) -> Tensor:
+        """Pass the tokens on; `seen` is what the attention is told."""
+        return self.feedforward(self.norm_2(self.attention(self.norm_1(x), **seen)))
 
 
 class AcrossTokens(nn.Module):
@@ -264,7 +276,9 @@ def straight(module: nn.Module) -> nn.Module | None:
         return nn.Sequential(*kept, module.act)
     if isinstance(module, PreActivated):
         return nn.Sequential(module.first, *module.branch)
-    if isinstance(module, EncoderBlock | SwinBlock):
+    if isinstance(module, PreNormBlock):
+        return Unadded(module)
+    if isinstance(module, SwinBlock):
         return nn.Sequential(module.norm_1, module.attention, module.norm_2, module.feedforward)
     if isinstance(module, MixerBlock):
         tokens = AcrossTokens(module.along_tokens)
@@ -504,7 +518,8 @@ def placeless(module: nn.Module) -> nn.Module | None:
     if isinstance(module, WindowAttention):
         return _fixed(module, "bias", torch.zeros_like(module.bias))
     if isinstance(module, TransformerEncoder):
-        return nn.Sequential(module.embed, module.blocks, module.norm, Averaged(), module.head)
+        module.position = nn.Identity()
+        return module
     return None
 
 

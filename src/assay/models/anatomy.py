@@ -11,16 +11,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from assay.canon.catalog import catalog
+from assay.canon.idea import parted
+from assay.canon.pretrained import untrained
+from assay.canon.task import Task
 from assay.errors import AssayError, BadArgumentError
 from assay.models.dry import arguments_of, compute_shape, unstarted
-from assay.models.foreign import build_any
+from assay.models.example import blank
+from assay.models.foreign import build_any, origin
 from assay.models.kind import kind_of_layer
 from assay.models.layer import Layer
 from assay.models.macs import MacCounter, countable
 from assay.models.receptive import Field, follow, start
 
 
-def anatomy(name: str, inputs: tuple[int, ...], outputs: int) -> list[Layer]:
+def anatomy(
+    name: str, inputs: tuple[int, ...], outputs: int, task: Task | None = None
+) -> list[Layer]:
     """Return the layers of a network of any origin, in the order in which they run.
 
     It is built without starting values and run without its matrix products, so that the largest
@@ -30,31 +37,43 @@ def anatomy(name: str, inputs: tuple[int, ...], outputs: int) -> list[Layer]:
         name: A canon name, `timm:NAME`, `torchvision:NAME` or `path/to/file.py:Class`.
         inputs: Shape of one example.
         outputs: Width of the last layer.
+        task: Of the network; the one that the shape suggests if not given.
 
     Raises:
         AssayError: As `build_any`.
     """
+    task = task or _task_for(name, inputs)
     with unstarted():
-        model = build_any(name, inputs, outputs)
-    return layers_of(model, inputs)
+        model = build_any(name, inputs, outputs, task)
+    return layers_of(model, inputs, task)
 
 
-def layers_of(model: nn.Module, inputs: tuple[int, ...]) -> list[Layer]:
+def _task_for(name: str, inputs: tuple[int, ...]) -> Task | None:
+    if origin(name)[0] != "canon":
+        return None
+    card, variant = catalog().entry(parted(untrained(name)[0])[0])
+    return card.task_for(variant, inputs)
+
+
+def layers_of(
+    model: nn.Module, inputs: tuple[int, ...], task: Task | None = None
+) -> list[Layer]:
     """Return the layers of a network, in the order in which they run for one example.
 
     Args:
         model: Any network that reads a batch of examples; its values and its mode stay as they
             are.
         inputs: Shape of one example.
+        task: Of the network; None stands for one that reads vectors.
 
     Raises:
         BadArgumentError: The network does not accept such an example.
     """
-    example = torch.zeros(1, *inputs)
+    example = blank(1, inputs, task)
     tracer = _Tracer(model, example, start(inputs))
     try:
         with countable(model), tracer.listening(), tracer:
-            model(example)
+            model(*example)
     except AssayError:
         raise
     except Exception as error:
@@ -85,14 +104,17 @@ class _Tracer(MacCounter):  # type: ignore[no-untyped-call]
         field: What that depends on, which is itself.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor, field: Field | None) -> None:
+    def __init__(
+        self, model: nn.Module, example: tuple[Tensor, ...], field: Field | None
+    ) -> None:
         super().__init__()
         self.visits: dict[str, _Visit] = {path: _Visit() for path, _ in model.named_modules()}
         self.order: list[str] = []  # paths as they are first called
         self._model = model
         self._running: list[str] = [""]
         self._fields: Any = WeakIdKeyDictionary()
-        self._remember(example, field)
+        for part in example:
+            self._remember(part, field)
 
     def knows(self, func: Any) -> bool:
         return "::upsample_" in func._schema.name  # else it becomes a choice of single values

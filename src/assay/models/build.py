@@ -7,10 +7,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay.canon.card import Adaptation, Shape, Variant
+from assay.canon.card import SERIES, Adaptation, Architecture, Shape, Variant
 from assay.canon.catalog import catalog
 from assay.canon.idea import check_removable, parted
-from assay.errors import BadArgumentError
+from assay.canon.task import Task
+from assay.errors import BadArgumentError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,7 @@ def build(
     *,
     inputs: Shape | None = None,
     outputs: int | None = None,
+    task: Task | None = None,
     weights: str | Path | None = None,
 ) -> nn.Module:
     """Return a new network, with random weights or with those that somebody has learned.
@@ -35,8 +37,12 @@ def build(
     Args:
         name: A variant, or a card's id for its default variant; NAME-without-IDEA takes one of
             the card's removable ideas out.
-        inputs: Shape of one example: (C, H, W), (T, F) or (F,); the native one if not given.
-        outputs: Classes to score, or 1 for regression; the native count if not given.
+        inputs: Shape of one example: (C, H, W), (T, F) or (F,), or (T, V) for at most T tokens out
+            of a vocabulary of V; the native one if not given.
+        outputs: Classes to score, values to predict, or words to choose from; the native count if
+            not given.
+        task: What a network of sequences or tokens is to do, such as "language-modeling"; the
+            entry's first task that fits `inputs` if not given.
         weights: "torchvision" or "timm" for what that library publishes for the entry; a path, an
             address or hf:REPO of a safetensors or .pth file, under the reference's names or ours.
 
@@ -50,12 +56,12 @@ def build(
     """
     from assay.models.input_check import check_of
 
-    network = unchecked(name, inputs=inputs, outputs=outputs, weights=weights)
+    network = unchecked(name, inputs=inputs, outputs=outputs, task=task, weights=weights)
     whole, idea = parted(name)
     card, variant = catalog().entry(whole)
     given = card.native(variant) if inputs is None else tuple(inputs)
     shown = variant.name if idea is None else name
-    network.register_forward_pre_hook(check_of(shown, card, variant, given, network))
+    network.register_forward_pre_hook(check_of(shown, card, variant, given, network, task))
     return network
 
 
@@ -64,21 +70,26 @@ def unchecked(
     *,
     inputs: Shape | None = None,
     outputs: int | None = None,
+    task: Task | None = None,
     weights: str | Path | None = None,
 ) -> nn.Module:
     """Return what `build` returns, without its look at each batch: for loops that know theirs."""
     whole, idea = parted(name)
     if idea is not None:
         _refuse_weights(name, weights)
-        return _without(idea, whole, unchecked(whole, inputs=inputs, outputs=outputs), inputs)
+        complete = unchecked(whole, inputs=inputs, outputs=outputs, task=task)
+        return _without(idea, whole, complete, inputs)
     card, variant = catalog().entry(whole)
     given = card.native(variant) if inputs is None else tuple(inputs)
     count = variant.outputs if outputs is None else _checked_outputs(outputs)
+    asked = _checked_task(card, variant, given, task)
     if weights is not None:
         from assay.models.weights import build_with_weights
 
         return build_with_weights(card, variant, given, count, str(weights))
-    adaptation = card.adapt(variant, given)
+    adaptation = card.adapt(variant, given, asked)
+    if card.input.kind in SERIES:
+        return behind(adaptation, series(variant, given, count, adaptation, asked))
     return behind(adaptation, bare(variant, given, count, adaptation))
 
 
@@ -87,6 +98,15 @@ def bare(variant: Variant, inputs: Shape, outputs: int, adaptation: Adaptation |
     if adaptation is None:
         return _builder(variant)(inputs, outputs, small=False)
     return _builder(variant)(adaptation.inputs, outputs, small=adaptation.small)
+
+
+def series(
+    variant: Variant, inputs: Shape, outputs: int, adaptation: Adaptation | None, task: Task
+) -> nn.Module:
+    """Return the network alone, of those that read one thing after another."""
+    if adaptation is None:
+        return _builder(variant)(inputs, outputs, task=task)
+    return _builder(variant)(adaptation.inputs, outputs, task="sequence-classification")
 
 
 def behind(adaptation: Adaptation | None, network: nn.Module) -> nn.Module:
@@ -120,6 +140,17 @@ def _refuse_weights(name: str, weights: str | Path | None) -> None:
             f"`weights` are of a whole network. Received weights={str(weights)!r} for {name}; "
             "leave one of the two out."
         )
+
+
+def _checked_task(card: Architecture, variant: Variant, inputs: Shape, task: Task | None) -> Task:
+    if task is None:
+        return card.task_for(variant, inputs)
+    if task not in card.tasks:
+        raise BadArgumentError(
+            f"`task` must be one that {variant.name} does: {', '.join(card.tasks)}. "
+            f"Received task={task!r}.{nearest(task, card.tasks)}"
+        )
+    return task
 
 
 def _checked_outputs(outputs: int) -> int:

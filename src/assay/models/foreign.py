@@ -19,6 +19,7 @@ from assay.canon.card import Shape, kind_of
 from assay.canon.catalog import PACKAGE, catalog, code_digest
 from assay.canon.idea import EACH, check_removable, parted
 from assay.canon.pretrained import untrained
+from assay.canon.task import Task
 from assay.errors import (
     AssayError,
     BadArgumentError,
@@ -53,14 +54,17 @@ def origin(name: str) -> tuple[Origin, str]:
     return "canon", name
 
 
-def build_any(name: str, inputs: Shape, outputs: int) -> nn.Module:
+def build_any(
+    name: str, inputs: Shape, outputs: int, task: Task | None = None
+) -> nn.Module:
     """Return a new network of any origin; a foreign one is checked by one forward pass.
 
     Args:
         name: A canon name (also NAME-without-IDEA, and NAME-pretrained for the form that
             published weights fit), `timm:NAME`, `torchvision:NAME` or `path/to/file.py:Class`.
         inputs: Shape of one example.
-        outputs: Classes to score, or 1 for regression.
+        outputs: Classes to score, values to predict, or words to choose from.
+        task: Of the data; the one that the shape suggests if not given.
 
     Raises:
         UnknownNameError: Neither the canon nor the library has such a name.
@@ -75,11 +79,11 @@ def build_any(name: str, inputs: Shape, outputs: int) -> nn.Module:
             from assay.models.start import build_to_start
 
             return build_to_start(whole, inputs, outputs)
-        return unchecked(name, inputs=inputs, outputs=outputs)
+        return unchecked(name, inputs=inputs, outputs=outputs, task=task)
     makers = {"timm": _from_timm, "torchvision": _from_torchvision, "file": _from_file}
     with _own_words(name, "could not be built", tuple(inputs), outputs):
         network = makers[where](local, tuple(inputs), outputs)
-    _check_answer(name, network, tuple(inputs), outputs)
+    _check_answer(name, network, tuple(inputs), outputs, task)
     return network
 
 
@@ -233,10 +237,14 @@ def _arguments(
     return {p.name: ours[p.name] for p in open_ones if p.name in ours}
 
 
-def _check_answer(name: str, network: object, inputs: Shape, outputs: int) -> None:
-    """Refuse what does not turn two examples into two rows of `outputs` scores."""
+def _check_answer(
+    name: str, network: object, inputs: Shape, outputs: int, task: Task | None
+) -> None:
+    """Refuse what does not turn two examples into scores of the task's shape."""
     import torch
     from torch import nn
+
+    from assay.models.example import answer_shape, blank
 
     if not isinstance(network, nn.Module):
         raise BadArgumentError(
@@ -244,13 +252,14 @@ def _check_answer(name: str, network: object, inputs: Shape, outputs: int) -> No
         )
     network.eval()  # no random draws, no statistics changed
     with _own_words(name, "does not accept the shape", inputs, outputs), torch.no_grad():
-        answer = network(torch.zeros(2, *inputs))
+        answer = network(*blank(2, inputs, task))
     network.train()
     got = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
-    if got != (2, outputs):
+    wanted = answer_shape(2, inputs, outputs, task)
+    if got != wanted:
         raise BadArgumentError(
             f"{name} must answer two examples of shape {inputs} with scores of shape "
-            f"{(2, outputs)}. Received {got}; change its last layer."
+            f"{wanted}. Received {got}; change its last layer."
         )
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from assay.blocks.adapt import Adapted, Upsample
-from assay.canon.card import Architecture, Shape, Variant
+from assay.canon.card import SERIES, Architecture, Shape, Variant
+from assay.canon.task import TASKS, Task
 from assay.errors import BadArgumentError
 
 
@@ -63,9 +65,52 @@ class InputCheck:
         return f"{told} with {' and '.join(bounds)}" if bounds else told
 
 
+@dataclass(frozen=True)
+class TokenCheck:
+    """Refuses a batch of tokens that a network cannot read; a forward pre-hook.
+
+    Attributes:
+        name: As the network was asked for.
+        most: Tokens of an example, at most.
+        vocabulary: Tokens to choose from.
+    """
+
+    name: str
+    most: int
+    vocabulary: int
+
+    def __call__(self, network: nn.Module, args: tuple[Any, ...]) -> None:
+        """Look at the tokens that the network is called with.
+
+        Raises:
+            BadArgumentError: They are no whole numbers of the vocabulary, or too many.
+        """
+        for tokens in args:
+            if isinstance(tokens, Tensor) and not self._reads(tokens):
+                told = f"{tokens.dtype} of shape {tuple(tokens.shape)}".removeprefix("torch.")
+                ends = f" with values from {tokens.min()} to {tokens.max()}" if len(tokens) else ""
+                raise BadArgumentError(
+                    f"{self.name}, as it was built, reads tokens (B, T), int64 in "
+                    f"[0, {self.vocabulary}), with T from 1 to {self.most}. Received {told}{ends}; "
+                    "give such a batch, or build the network with `inputs` of yours."
+                )
+
+    def _reads(self, tokens: Tensor) -> bool:
+        whole = tokens.dtype in (torch.int64, torch.int32) and tokens.dim() == 2
+        if not whole or not 1 <= tokens.shape[1] <= self.most or not len(tokens):
+            return False
+        least, greatest = tokens.aminmax()
+        return bool(least >= 0) and bool(greatest < self.vocabulary)
+
+
 def check_of(
-    name: str, card: Architecture, variant: Variant, inputs: Shape, network: nn.Module
-) -> InputCheck:
+    name: str,
+    card: Architecture,
+    variant: Variant,
+    inputs: Shape,
+    network: nn.Module,
+    task: Task | None = None,
+) -> InputCheck | TokenCheck:
     """Return the check of a network.
 
     Args:
@@ -74,10 +119,13 @@ def check_of(
         variant: Which member.
         inputs: Shape of one example that it was built for.
         network: As it was built.
+        task: That it was built for, if that was said.
     """
     if card.input.kind == "image":
         return _of_images(name, card, variant, inputs, network)
-    if card.input.kind == "sequence":
+    if TASKS[task or card.task_for(variant, inputs)].reads == "tokens":
+        return TokenCheck(name, *inputs)
+    if card.input.kind in SERIES:
         time = len(inputs) - 2  # the rows of an image
         return InputCheck(name, (*inputs[:time], 1, inputs[-1]), (time,))
     return InputCheck(name, inputs, flat=True)

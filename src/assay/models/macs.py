@@ -13,17 +13,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from assay.canon.task import Task
+from assay.models.example import blank
 
-def count_macs(model: nn.Module, inputs: tuple[int, ...]) -> int:
+
+def count_macs(model: nn.Module, inputs: tuple[int, ...], task: Task | None = None) -> int:
     """Return the multiply-accumulates of one example's forward pass.
 
     Args:
         model: Any network; it stays in the mode it is in.
         inputs: Shape of one example.
+        task: Of the network; None stands for one that reads vectors.
     """
     counter = MacCounter()
     with countable(model), counter:
-        model(torch.zeros(1, *inputs))
+        model(*blank(1, inputs, task))
     return counter.macs
 
 

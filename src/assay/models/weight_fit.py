@@ -66,13 +66,13 @@ class Slots:
 def slots_of(variant: Variant, inputs: Shape, outputs: int, adaptation: Adaptation | None) -> Slots:
     """Return what a form has to be filled with."""
     shapes = shapes_of(variant, inputs, outputs, adaptation)
-    classes = _changed(shapes, shapes_of(variant, inputs, outputs + 1, adaptation))
+    classes = changed(shapes, shapes_of(variant, inputs, outputs + 1, adaptation))
     inner = adaptation.inputs if adaptation else inputs
     if len(inner) != 3:
         return Slots(shapes, classes, {})
     wider = (inner[0] + 1, *inner[1:])
     other = replace(adaptation, inputs=wider) if adaptation else None
-    return Slots(shapes, classes, _changed(shapes, shapes_of(variant, wider, outputs, other)))
+    return Slots(shapes, classes, changed(shapes, shapes_of(variant, wider, outputs, other)))
 
 
 def shapes_of(
@@ -119,6 +119,17 @@ def listed(what: str, names: list[str]) -> str:
     return f"{what} {len(names)}: {', '.join(names[:_SHOWN])}{more}"
 
 
+def changed(shapes: Shapes, others: Shapes) -> dict[str, int]:
+    """Return the dimension of each entry in which two forms differ, where it is one."""
+    found: dict[str, int] = {}
+    for name, shape in shapes.items():
+        other = others.get(name, ())
+        dims = [i for i, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b]
+        if len(shape) == len(other) and len(dims) == 1:
+            found[name] = dims[0]
+    return found
+
+
 def _place(into: Fit, slots: Slots, ours: str, theirs: str, value: Tensor) -> None:
     wanted = slots.shapes[ours]
     if value.shape == wanted:
@@ -148,14 +159,3 @@ def _with_channels(value: Tensor, dim: int, wanted: tuple[int, ...]) -> Tensor:
         return value.sum(dim, keepdim=True)
     turns = torch.arange(want) % have
     return value.index_select(dim, turns) * (have / want)
-
-
-def _changed(shapes: Shapes, others: Shapes) -> dict[str, int]:
-    """Return the dimension of each entry in which two forms differ, where it is one."""
-    found: dict[str, int] = {}
-    for name, shape in shapes.items():
-        other = others.get(name, ())
-        dims = [i for i, (a, b) in enumerate(zip(shape, other, strict=False)) if a != b]
-        if len(shape) == len(other) and len(dims) == 1:
-            found[name] = dims[0]
-    return found

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from assay.canon.card import Adaptation, Architecture, Shape, Variant
+from assay.canon.card import SERIES, Adaptation, Architecture, Shape, Variant
+from assay.canon.task import Task
 from assay.errors import DataError
-from assay.models.build import bare, behind
+from assay.models.build import bare, behind, series
+from assay.models.language_weights import Asked, load_language
 from assay.models.preprocessing import Preprocessing
 from assay.models.published import (
     LIBRARIES,
@@ -49,7 +51,12 @@ class Pretrained:
 
 
 def build_with_weights(
-    card: Architecture, variant: Variant, inputs: Shape, outputs: int, source: str
+    card: Architecture,
+    variant: Variant,
+    inputs: Shape,
+    outputs: int,
+    source: str,
+    task: Task | None = None,
 ) -> nn.Module:
     """Return the network with the weights of `source`; see `assay.build`.
 
@@ -57,8 +64,9 @@ def build_with_weights(
         card: Of the entry.
         variant: Which member.
         inputs: Shape of one example.
-        outputs: Classes to score.
+        outputs: Classes to score, or words to choose from.
         source: A library's name, a file, an address or hf:REPO.
+        task: Of a network of sequences or tokens.
 
     Raises:
         BadArgumentError: The library publishes none.
@@ -72,6 +80,9 @@ def build_with_weights(
         tensors = read(file)
     except DataError as error:
         raise DataError(f"{_asked(variant, inputs, outputs)}: {error}") from error
+    if task is not None and card.input.kind in SERIES:
+        asked = Asked(card=card, variant=variant, inputs=inputs, outputs=outputs, task=task)
+        return _language(asked, tensors, source, file)
     best = _best(card, variant, inputs, outputs, tensors)
     if best.faults:
         raise _misfit(card, variant, inputs, outputs, found, tensors, best)
@@ -90,6 +101,21 @@ def build_with_weights(
     )
     whole.pretrained = pretrained  # type: ignore[assignment]  # modules hold plain values too
     return whole
+
+
+def _language(asked: Asked, tensors: Mapping[str, Tensor], source: str, file: Path) -> nn.Module:
+    network = series(asked.variant, asked.inputs, asked.outputs, None, asked.task)
+    found = load_language(network, asked, tensors, file)
+    pretrained = Pretrained(
+        source=source,
+        file=file,
+        sha256=sha256(file),
+        preprocessing=None,
+        fresh=found.fresh,
+        unused=found.unused,
+    )
+    network.pretrained = pretrained  # type: ignore[assignment]  # modules hold plain values too
+    return network
 
 
 def full_size(card: Architecture, variant: Variant, inputs: Shape) -> Adaptation | None:

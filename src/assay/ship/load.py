@@ -48,7 +48,7 @@ def load(
     check_weights(artifact)
     tensors = read_weights(artifact.weights)
     with torch.random.fork_rng(devices=[]):  # building draws numbers; the caller's stay as they are
-        model = build_any(network, artifact.inputs, artifact.outputs)
+        model = build_any(network, artifact.inputs, artifact.outputs, artifact.task)
     put_weights(model, tensors, artifact)
     _compare_code(artifact, network)
     return Predictor(artifact, model)
