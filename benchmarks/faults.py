@@ -1,7 +1,7 @@
 """Does a study that is killed, again and again, end with the table of one that was not?
 
     python -m benchmarks.faults [--kills 200] [--seconds 500] [--seed 0]
-    python -m benchmarks.faults --part disk | locks | parents | controls [--times 20]
+    python -m benchmarks.faults --part full | disks | locked | parents | ray | controls [--times 20]
 
 Every study is killed several times and continued by the same command until it ends: at moments
 that are named (half of a checkpoint is on disk, a record has not got its name yet, before a commit;
@@ -9,7 +9,9 @@ see `benchmarks/killing.py`) and at any time; the parent, the warm process, a wo
 death nothing that lies there under its final name may be half of something. At the end the ranking,
 the scores of every seed, the verdicts, the recommendation, the outcomes and the weights equal the
 uninterrupted study's, and every trial has been recorded once. A run adds to results/faults.json
-until the kills asked for have been done; with --seconds it stops earlier, to be run again.
+until the kills asked for have been done; with --seconds it stops earlier, to be run again. The part
+`ray` kills that many workers of a Ray cluster that we start for it, at any time and while they are
+being made.
 """
 
 import argparse
@@ -18,6 +20,8 @@ import json
 import os
 import random
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -36,6 +40,7 @@ from benchmarks.killing import (
     StudyProcess,
     fallen,
     recorded,
+    seats,
     warm_up,
 )
 
@@ -44,6 +49,9 @@ ANY_TIME = "any time"
 _SECONDS_ALONE = 300.0  # longer, and a study hangs
 _RUNS_AT_MOST = 40  # of one study, until it must have ended
 _LOOSE = ("data", "report", "winner")  # of what the parent writes into files
+_RAY_STEPS = 1500  # of a trial on Ray, long enough to be killed in
+_RAY_KILLS = 3  # of one run
+_RAY_START = 90.0  # seconds that a cluster may take to start
 
 Point = tuple[str, str, str]  # what, moment, victim
 AT_POINTS: tuple[Point, ...] = (
@@ -60,10 +68,10 @@ PLANTED: Mapping[str, tuple[Point, ...]] = {  # and where a kill may reveal it
 AT_ANY_TIME: tuple[Point, ...] = tuple((ANY_TIME, "", v) for v in ("itself", "warm", "worker"))
 
 
-def words(store: Path, seeds: int = 3) -> list[str]:
+def words(store: Path, seeds: int = 3, steps: int = 60) -> list[str]:
     """Return the command line of the study."""
     options = (
-        f"compare digits --models softmax_regression,mlp --seeds {seeds} --budget 60steps "
+        f"compare digits --models softmax_regression,mlp --seeds {seeds} --budget {steps}steps "
         "--no-autotune --no-baselines --workers 2 --evaluations 3 --patience none "
         "--prefer params --json --store"
     )
@@ -76,12 +84,13 @@ class Reference:
     Args:
         folder: For its store.
         seeds: Of each candidate.
+        steps: Of each trial.
     """
 
-    def __init__(self, folder: Path, seeds: int) -> None:
+    def __init__(self, folder: Path, seeds: int, steps: int = 60) -> None:
         self.seeds, self.store = seeds, folder / "reference"
         began = time.monotonic()
-        study = StudyProcess(words(self.store, seeds), folder / "reference-control")
+        study = StudyProcess(words(self.store, seeds, steps), folder / "reference-control")
         if study.wait(_SECONDS_ALONE):
             raise RuntimeError(f"the uninterrupted study failed: {study.said[-2000:]}")
         self.seconds = time.monotonic() - began
@@ -480,6 +489,118 @@ def parents(folder: Path, reference: Reference, rng: random.Random, times: int) 
     return {"studies": times, "kills": kills, "shares": shares, "wrong": wrong}
 
 
+def ray_workers(folder: Path, reference: Reference, rng: random.Random, times: int) -> dict:
+    """Kill `times` workers of a Ray cluster, some while they are being made."""
+    seeds = reference.seeds
+    alone = Reference(folder / "ray", seeds, _RAY_STEPS)
+    wrong, studies, runs, by = [], 0, 0, Counter()
+    with _ray_cluster(folder / "ray.log") as (pid, address):
+        while by.total() < times and not wrong:
+            store = folder / f"ray-{studies}"
+            for _ in range(_RUNS_AT_MOST):
+                log = folder / f"ray-{studies}-{runs}.log"
+                most = min(_RAY_KILLS, times - by.total())
+                code = _on_ray(words(store, seeds, _RAY_STEPS), address, log, pid, rng, most, by)
+                runs += 1
+                found = [*half_written(store, alone), *_words_wrong(code, log.read_text())]
+                if found or (code == 0 and not _failed(store)):
+                    break
+            found = found or _other_results(store, alone)
+            wrong += [f"ray {studies}: {w}" for w in found]
+            studies += 1
+            print(f"{by.total()} kills of Ray workers, {studies} studies {found}", flush=True)
+    return {"studies": studies, "runs": runs, "kills": dict(by), "wrong": wrong}
+
+
+def _other_results(store: Path, reference: Reference) -> list[str]:
+    """Return what distinguishes a finished study whose workers had no hooks."""
+    trials = {f.name: trial(f) for f in sorted((store / "trials").iterdir())}
+    wrong = ["the final table differs"] if table(store) != reference.table else []
+    wrong += ["the trials differ"] if trials != reference.trials else []
+    return [*wrong, *(f"left behind: {path.relative_to(store)}" for path in litter(store))]
+
+
+def _on_ray(
+    line: Sequence[str],
+    address: str,
+    log: Path,
+    cluster: int,
+    rng: random.Random,
+    most: int,
+    by: Counter[str],
+) -> int:
+    """Run a study on a cluster, kill workers at random times, return the exit code.
+
+    Args:
+        line: Its words.
+        address: Of the cluster.
+        log: For what it prints: a pipe that nobody reads would make it wait for ever.
+        cluster: Process id; the workers are below it.
+        rng: Chooses whom and when.
+        most: Kills.
+        by: What those who were killed did; added to.
+    """
+    command = [sys.executable, "-m", "assay", *line, "--executor", "ray"]
+    environment = {**os.environ, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
+    with log.open("wb") as out:
+        study = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+    deadline, before = time.monotonic() + _SECONDS_ALONE, by.total()
+    while study.poll() is None:
+        if time.monotonic() > deadline:
+            study.kill()
+            raise TimeoutError(f"a study on Ray did not end in {_SECONDS_ALONE:g} s: {log}")
+        if by.total() - before < most:
+            doing = "being made" if rng.random() < 0.4 else "at work"
+            at = time.monotonic() + rng.uniform(0.0, 0.2 if doing == "being made" else 3.0)
+            if _kill_seat(study, cluster, at, doing):
+                by[doing] += 1
+        else:
+            time.sleep(0.05)
+    return study.returncode
+
+
+def _kill_seat(study: subprocess.Popen, cluster: int, at: float, doing: str) -> bool:
+    """Kill a worker that does `doing`, at `at` or soon after; return whether there was one."""
+    while study.poll() is None and time.monotonic() < at + 2.0:
+        found = [pid for pid, does in seats(cluster) if does == doing]
+        if found and time.monotonic() >= at:
+            with suppress(ProcessLookupError):
+                os.kill(found[-1], signal.SIGKILL)
+                return True
+        time.sleep(0.01)
+    return False
+
+
+@contextmanager
+def _ray_cluster(log: Path) -> Iterator[tuple[int, str]]:
+    """Start a cluster of two cores; give the process above its workers, and its address."""
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as one,
+        closing(socket.create_server(("127.0.0.1", 0))) as other,
+    ):
+        port, clients = one.getsockname()[1], other.getsockname()[1]
+    options = (
+        f"start --head --block --node-ip-address 127.0.0.1 --port {port} --num-cpus 2 "
+        "--include-dashboard false --disable-usage-stats "
+        f"--object-store-memory 100000000 --ray-client-server-port {clients}"
+    )
+    command = [sys.executable, "-m", "ray.scripts.scripts", *options.split()]
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}  # it listens here only
+    address = f"127.0.0.1:{port}"
+    with log.open("wb") as out:
+        cluster = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+    try:
+        deadline = time.monotonic() + _RAY_START
+        while "--block" not in log.read_text(errors="replace"):
+            if cluster.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"no Ray cluster: {log.read_text(errors='replace')[-1000:]}")
+            time.sleep(0.2)
+        yield cluster.pid, address
+    finally:
+        cluster.terminate()
+        cluster.wait(30)
+
+
 def controls(folder: Path, reference: Reference, rng: random.Random, times: int) -> dict:
     """Plant a fault that the kills must reveal, each in a few studies; name those not revealed."""
     found = {}
@@ -582,6 +703,13 @@ def _more(facts: Mapping[str, Any]) -> Iterator[str]:
             f"\nTwo parents on one store: {part['studies']} studies, in {part['kills']} of which "
             f"one parent was killed. {_verdict(part['wrong'])}"
         )
+    if part := facts.get("ray"):
+        kills = part["kills"]
+        yield (
+            f"\nWorkers of a Ray cluster: {sum(kills.values())} SIGKILLs "
+            f"({', '.join(f'{kills[k]} {k}' for k in sorted(kills))}) over {part['studies']} "
+            f"studies, {part['runs']} runs. {_verdict(part['wrong'], '')}"
+        )
     if part := facts.get("controls"):
         seen = sum(bool(f["wrong"]) for f in part["planted"].values())
         yield (
@@ -590,10 +718,10 @@ def _more(facts: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _verdict(wrong: Sequence[str]) -> str:
+def _verdict(wrong: Sequence[str], more: str = ", every trial was recorded once") -> str:
     if wrong:
         return f"Faults found: {len(wrong)}."
-    return "Every final table equals the uninterrupted one, every trial was recorded once."
+    return f"Every final table equals the uninterrupted one{more}."
 
 
 def killed(folder: Path, facts: dict, *, kills: int, seconds: float, seed: int, seeds: int) -> dict:
@@ -613,6 +741,7 @@ PARTS: Mapping[str, Callable[[Path, Reference, random.Random, int], dict]] = {
     "disks": small_disks,
     "locked": locked,
     "parents": parents,
+    "ray": ray_workers,
     "controls": controls,
 }
 

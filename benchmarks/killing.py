@@ -156,6 +156,26 @@ def children(pid: int) -> list[int]:
     return []
 
 
+def seats(pid: int) -> list[tuple[int, str]]:
+    """Return the Ray workers below a process: process ids, and what they do.
+
+    That is "being made", "at work" (its warm process has a child) or "waiting".
+    """
+    found = []
+    for child in children(pid):
+        title = ""
+        with suppress(OSError):
+            title = Path(f"/proc/{child}/cmdline").read_text()
+        if not title.startswith("ray::RaySeat"):
+            found += seats(child)
+        elif title.startswith("ray::RaySeat.__init__"):
+            found.append((child, "being made"))
+        else:
+            busy = any(children(warm) for warm in children(child))
+            found.append((child, "at work" if busy else "waiting"))
+    return found
+
+
 def fallen(control: Path) -> list[Kill]:
     """Return the kills that have happened, in their order."""
     with suppress(OSError):

@@ -12,7 +12,8 @@ import assay
 
 ROOT = Path(assay.__file__).parent
 SHARED = {  # plain values, no behaviour
-    "errors", "engine.spec", "compare.result", "data.concern", "data.dataset",
+    "errors", "canon.task", "engine.spec", "compare.result", "data.concern", "data.dataset",
+    "data.tokens",
 }  # fmt: skip
 ALLOWED = {
     "canon": set(),
@@ -20,10 +21,12 @@ ALLOWED = {
     "store": set(),
     "metrics": set(),
     "blocks": set(),
-    "models": {"blocks", "canon"},
-    "learners": {"models", "blocks", "data"},
+    "decoding": {"blocks"},
+    "embeddings": set(),
+    "models": {"blocks", "embeddings", "canon"},
+    "learners": {"models", "blocks", "decoding", "metrics", "data"},
     "engine": {"learners", "models", "blocks", "data", "canon", "metrics"},
-    "ship": {"engine", "models", "data", "store", "canon", "compare"},
+    "ship": {"engine", "models", "blocks", "decoding", "data", "store", "canon", "compare"},
     "compare": {"engine", "models", "data", "store", "canon", "ship", "report", "metrics"},
     "report": {"canon", "store", "metrics"},
     "testing": {"engine", "models", "blocks", "canon"},

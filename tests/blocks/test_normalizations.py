@@ -87,3 +87,13 @@ def test_local_response_normalization_damps_by_the_neighbouring_channels(maps: T
         around = x[:, max(0, c - size // 2) : c + size // 2 + 1]
         expected[:, c] = x[:, c] / (2 + 0.1 * (around**2).sum(1)) ** 0.75
     close(norm(maps), expected)
+
+
+def test_rms_normalization_divides_each_token_by_its_root_mean_square():
+    torch.manual_seed(0)
+    tokens = 3 * torch.randn(2, 7, 8, dtype=torch.float64) - 1
+    norm = part("rms-normalization")(8, eps=EPS).double()
+    nn.init.normal_(norm.weight)
+    x = tokens.numpy()
+    root = np.sqrt((x**2).mean(-1, keepdims=True) + EPS)
+    close(norm(tokens), norm.weight.detach().numpy() * x / root)

@@ -108,3 +108,44 @@ def test_an_unknown_action_is_refused(capsys):
         main(["data", "chekc", "digits"])
     assert end.value.code == 2
     assert "invalid choice: 'chekc'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def letters(tmp_path):
+    path = tmp_path / "letters.csv"
+    rows = (f"letter {i} of {'praise' if i % 2 else 'blame'},note {i},{i % 2}\n" for i in range(60))
+    path.write_text("body,more,good\n" + "".join(rows))
+    return path
+
+
+def test_text_is_read_as_compare_reads_it(letters, capsys):
+    reading = ["--text", "body", "--tokenizer", "char", "--length", "10"]
+    code, text = printed(capsys, letters, "--target", "good", *reading)
+    assert code == 0
+    assert text.splitlines()[:3] == [
+        "recognised: text classification, 2 classes, 60 token sequences of ≤ 10 out of 32; "
+        "train 36 / val 9 / test 15",
+        "note: Text is read as single characters, a vocabulary of 32 learnt from the training part.",
+        "note: Examples cut to 10 tokens: 60 of 60; --length keeps more of them.",
+    ]
+    assert "warning  Examples whose ends are cut to fit 10 tokens: 60 (100.0%);" in text
+
+
+def test_a_vocabulary_too_small_is_refused(letters, capsys):
+    words = ["data", "check", str(letters), "--text", "body", "--target", "good"]
+    assert main([*words, "--tokenizer", "bpe", "--vocabulary", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "assay: `vocabulary` must be in [261, 1,048,576] for tokenizer='bpe'. Received 2; choose "
+        "another.\n"
+    )
+
+
+def test_series_are_cut_into_the_windows_asked_for(tmp_path, capsys):
+    path = tmp_path / "sales.csv"
+    days = (f"{shop},2024-{m:02}-01,{m}\n" for shop in "ab" for m in range(1, 13))
+    path.write_text("shop,month,sold\n" + "".join(days))
+    reading = ["--series", "shop", "--time", "month", "--window", "3", "--horizon", "2"]
+    code, text = printed(capsys, path, "--target", "sold", "--task", "forecasting", *reading)
+    assert code in (0, 1)
+    assert " sequences of 3x" in text.splitlines()[0]
+    assert "From 3 steps of 'sold' the next 2 steps are predicted" in text

@@ -67,6 +67,43 @@ def test_each_task_has_its_opponents():
     ]
 
 
+@pytest.mark.parametrize(
+    ("task", "inputs", "expected"),
+    [
+        ("text-classification", (64, 5000), ["majority", "tfidf"]),
+        ("token-classification", (64, 5000), ["majority", "frequent_tag"]),
+        ("language-modeling", (64, 5000), ["unigram", "bigram", "ngram"]),
+        ("masked-language-modeling", (64, 5000), ["unigram", "between"]),
+        ("text-to-text", (64, 5000), ["frequent_answer", "nearest_answer"]),
+        ("sequence-regression", (20, 3), ["mean", "least_squares", "nearest_neighbours"]),
+        ("forecasting", (20, 3), ["least_squares", "last_value", "seasonal_naive"]),
+    ],
+)
+def test_text_and_series_have_opponents_that_learn_from_all(
+    task: str, inputs: tuple[int, ...], expected: list[str]
+):
+    data = dataset(task, inputs)
+    if task == "forecasting":
+        data = replace(
+            data, y=np.zeros((len(data.y), 12)), preprocessing={"season": 7, "steps": 20}
+        )
+    specs = baseline_specs(data)
+    assert names(spec.candidate for spec in specs) == expected
+    assert {(spec.steps, *spec.candidate.adaptation) for spec in specs} <= {(1000,)}
+
+
+@pytest.mark.parametrize(("season", "steps"), [(1, 20), (21, 20)])
+def test_a_season_that_no_window_holds_is_no_second_last_value(season: int, steps: int):
+    data = replace(
+        dataset("forecasting", (steps, 3)),
+        y=np.zeros((1600, 12)),
+        preprocessing={"season": season, "steps": steps},
+    )
+    specs = baseline_specs(data)
+    assert names(spec.candidate for spec in specs) == ["least_squares", "last_value"]
+    assert on_what_they_learned(specs, data) == ()
+
+
 def test_a_trial_of_an_opponent_is_planned_the_same_each_time():
     specs = baseline_specs(SMALL, parse_budget("auto"))
     assert specs == baseline_specs(SMALL, parse_budget("auto"))

@@ -147,7 +147,7 @@ def test_weights_that_never_moved():
     (found,) = suspicions([still, with_records(trained("old"), s0={"moved": None})], DATA)
     assert (found.kind, found.severity, found.where) == ("never-moved", "error", ("net",))
     assert found.en == (
-        "The weights of net (seed 1) are those it began with: it has learned nothing; look at its "
+        "The weights of net (seed 1) are those of the start, so nothing was learned; look at the "
         "learning rate and at which parameters need a gradient."
     )
     assert found.zh == (
@@ -161,9 +161,11 @@ def test_always_the_same_class():
     (found,) = suspicions([trained(predicted=predicted, val=0.25)], DATA)
     assert (found.kind, found.severity) == ("constant-predictions", "warning")
     assert found.en == (
-        "net (seeds 0, 2) answers every test example with the same class: it has not learned to "
-        "tell them apart; give it more steps or another learning rate."
+        "All test examples get the same class from net (seeds 0, 2): nothing was learned that "
+        "tells them apart; try more steps or another learning rate."
     )
+    many = [trained(f"net{i}", predicted=predicted, val=0.25) for i in range(17)]
+    assert " and 13 more: nothing was learned" in suspicions(many, DATA)[0].en
     assert found.zh == (
         "net (种子 0、2) 对所有测试样本都给出同一类别，没有学会区分它们；"
         "请增加训练步数或更换学习率。"
@@ -176,9 +178,9 @@ def test_no_mistake_at_all():
     (found,) = suspicions([trained(predicted=predicted)], DATA)
     assert (found.kind, found.severity) == ("perfect-score", "warning")
     assert found.en == (
-        "net (seed 1) makes no mistake on 400 test examples: either the task is easy or something "
-        "in the inputs gives the answer away; look for a column or a mark that holds it, and for "
-        "test examples among the training ones."
+        "No mistake on 400 test examples was made by net (seed 1): either the task is easy or "
+        "something in the inputs gives the answer away; look for a column or a mark that holds it, "
+        "and for test examples among the training ones."
     )
     assert "400 个测试样本上没有任何错误" in found.zh
     few = replace(DATA, test=DATA.test[:20])
@@ -194,9 +196,9 @@ def test_a_test_score_above_validation():
         ("net",),
     )
     assert found.en == (
-        "net scores higher on the 400 test examples than on validation by more than chance allows, "
-        "although validation chose its weights: the test part is easier or has leaked; look for "
-        "copies of test examples in training."
+        "The score on the 400 test examples is above that on validation, by more than chance "
+        "allows, for net, although validation chose the weights: the test part is easier or has "
+        "leaked; look for copies of test examples in training."
     )
     assert "在 400 个测试样本上的得分高于验证集" in found.zh
     assert kinds(trained(val=0.85)) == []  # 5 points on 200 and 400 examples are chance
@@ -234,7 +236,7 @@ def test_no_better_than_the_majority():
         ("net",),
     )
     assert found.en == (
-        "net has not been shown better than always answering with the most frequent class, which "
+        "Nothing shows net to be better than always answering with the most frequent class, which "
         "looks at no input."
     )
     assert found.zh == "net 未被证明优于始终回答多数类，而后者完全不看输入。"

@@ -14,21 +14,26 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from assay.canon.card import KINDS, AnyCard, Architecture, Part, Shape, Variant
+from assay.canon.card import KINDS, SERIES, AnyCard, Architecture, Part, Shape, Variant
 from assay.canon.catalog import PACKAGE, catalog
 from assay.canon.search import value_of
-from assay.data.dataset import TASKS
+from assay.canon.task import TASKS, Task
+from assay.data.tokens import END
 from assay.engine.spec import Recipe
+from assay.learners.objective import objective_for
 from assay.models.build import build
+from assay.models.example import answer_shape, blank, drawn, drawn_truth
 
-IMAGES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 12, 20)]
-EXAMPLES: dict[str, list[Shape]] = {  # of each task: what a study may bring
-    "image-classification": IMAGES,
-    "sequence-classification": [(24, 6)],
-    "tabular-classification": [(13,)],
-    "tabular-regression": [(13,)],
+EXAMPLES: dict[str, list[Shape]] = {  # of what is read: what a study may bring
+    "image": [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 12, 20)],
+    "sequence": [(24, 6)],
+    "tokens": [(12, 40)],
+    "table": [(13,)],
 }
+Case = tuple[Variant, Task, Shape]
 LARGE = [(3, 96, 72), (1, 65, 8), (3, 224, 160)]
+
+GIANT = 2_000_000_000  # parameters; the costs of smaller ones of the same code are checked
 
 PARTS = [card for card in catalog().cards if isinstance(card, Part)]
 
@@ -43,32 +48,43 @@ every_variant = pytest.mark.parametrize(
 )
 
 
-def shapes_of(card: Architecture) -> list[Shape]:
-    return list(dict.fromkeys(shape for task in card.tasks for shape in EXAMPLES[task]))
+def cases_of(card: Architecture) -> list[Case]:
+    """Return the smallest variant on every shape of every task."""
+    smallest = min(card.variants, key=lambda v: v.parameters)
+    return [(smallest, t, shape) for t in card.tasks for shape in EXAMPLES[TASKS[t].reads]]
 
 
-def smallest_on(choose: Callable[[Architecture], list[Shape]]) -> pytest.MarkDecorator:
-    """Cases of each card's smallest variant, on the shapes that are chosen."""
+def smallest_on(choose: Callable[[Architecture], list[Case]]) -> pytest.MarkDecorator:
+    """Cases of each card's smallest variant, as they are chosen."""
     return pytest.mark.parametrize(
-        ("variant", "shape"),
+        ("variant", "task", "shape"),
         [
-            pytest.param(v, shape, id=f"{v.name}-{'x'.join(map(str, shape))}")
+            pytest.param(*case, id=f"{case[0].name}-{case[1]}-{'x'.join(map(str, case[2]))}")
             for card in catalog().architectures
-            for v in [min(card.variants, key=lambda v: v.parameters)]
-            for shape in choose(card)
+            for case in choose(card)
         ],
     )
 
 
-def affordable_shapes_of(card: Architecture) -> list[Shape]:
+def affordable_cases_of(card: Architecture) -> list[Case]:
     large = min(variant.parameters for variant in card.variants) > 30_000_000
-    return shapes_of(card)[-1:] if large else shapes_of(card)
+    return cases_of(card)[-1:] if large else cases_of(card)
 
 
-smallest_on_every_shape = smallest_on(affordable_shapes_of)
-smallest_on_one_shape = smallest_on(lambda card: shapes_of(card)[-1:])
+def one_case_of_each_kind(card: Architecture) -> list[Case]:
+    """Return the last case of each kind of examples that an entry reads."""
+    return list({TASKS[task].reads: (v, task, shape) for v, task, shape in cases_of(card)}.values())
+
+
+smallest_on_every_shape = smallest_on(affordable_cases_of)
+smallest_on_one_shape = smallest_on(one_case_of_each_kind)
 smallest_on_large_shapes = smallest_on(
-    lambda card: LARGE if "image-classification" in card.tasks else []
+    lambda card: [
+        (v, task, shape)
+        for v, task, _ in cases_of(card)[:1]
+        for shape in LARGE
+        if task == "image-classification"
+    ]
 )
 
 
@@ -91,12 +107,6 @@ def test_no_card_is_its_own_ancestor(card: AnyCard):
             seen.add(name)
             ahead.extend(parent.id for parent in catalog().parents(name))
     assert card.id not in seen
-
-
-@every_architecture
-def test_a_card_fits_tasks_that_exist(card: Architecture):
-    assert card.tasks
-    assert set(card.tasks) <= set(TASKS)
 
 
 @every_architecture
@@ -171,17 +181,26 @@ def test_no_architecture_is_without_a_card():
 
 
 @every_variant
-def test_a_variants_builder_takes_shape_outputs_and_small(card: Architecture, variant: Variant):
+def test_a_variants_builder_takes_shape_outputs_and_what_its_kind_needs(
+    card: Architecture, variant: Variant
+):
     module, _, name = variant.code.partition(":")
     taken = inspect.signature(getattr(import_module(module), name)).parameters
-    assert list(taken) == ["inputs", "outputs", "small"]
-    assert taken["small"].kind is inspect.Parameter.KEYWORD_ONLY
-    assert taken["small"].default is False
+    last = "task" if card.input.kind in SERIES else "small"
+    assert list(taken) == ["inputs", "outputs", last]
+    assert taken[last].kind is inspect.Parameter.KEYWORD_ONLY
+    if last == "small":
+        assert taken[last].default is False
 
 
-def on_meta(variant: Variant, shape: Shape | None = None, outputs: int | None = None) -> nn.Module:
+def on_meta(
+    variant: Variant,
+    task: Task | None = None,
+    shape: Shape | None = None,
+    outputs: int | None = None,
+) -> nn.Module:
     with torch.device("meta"):  # shapes without memory or compute: nothing is too big to check
-        return build(variant.name, inputs=shape, outputs=outputs)
+        return build(variant.name, inputs=shape, outputs=outputs, task=task)
 
 
 @every_variant
@@ -190,54 +209,108 @@ def test_a_variant_has_the_parameters_that_its_card_states(card: Architecture, v
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == variant.parameters
 
 
-@every_variant
+@pytest.mark.parametrize(
+    ("card", "variant"),
+    [
+        pytest.param(card, v, id=v.name)
+        for card in catalog().architectures
+        for v in card.variants
+        if v.parameters < GIANT
+    ],
+)
 def test_a_variant_scores_its_native_shape_at_the_cost_its_card_states(
     card: Architecture, variant: Variant
 ):
+    task = card.native_task(variant)
     model = on_meta(variant).eval()
     counter = FlopCounterMode(display=False)
-    with counter:
-        scores = model(torch.empty(1, *card.native(variant), device="meta"))
-    assert scores.shape == (1, variant.outputs)
+    with counter, torch.device("meta"):
+        scores = model(*blank(1, card.native(variant), task))
+    assert scores.shape == answer_shape(1, card.native(variant), variant.outputs, task)
     assert counter.get_total_flops() / 2 == pytest.approx(variant.macs, rel=0.01)
 
 
 @smallest_on_large_shapes
-def test_a_variant_reads_large_and_long_images_too(variant: Variant, shape: Shape):
-    model = on_meta(variant, shape, outputs=7)
+def test_a_variant_reads_large_and_long_images_too(variant: Variant, task: Task, shape: Shape):
+    model = on_meta(variant, task, shape, outputs=7)
     assert model(torch.empty(2, *shape, device="meta")).shape == (2, 7)
 
 
+def outputs_of(task: Task, shape: Shape) -> int:
+    return {"tokens": shape[-1], "value": 1}.get(TASKS[task].answers, 5)
+
+
 @smallest_on_every_shape
-def test_every_parameter_learns(variant: Variant, shape: Shape):
+def test_every_parameter_learns(variant: Variant, task: Task, shape: Shape):
     torch.manual_seed(0)
-    model = build(variant.name, inputs=shape, outputs=5)
-    scores = model(torch.randn(4, *shape))
-    assert scores.shape == (4, 5)
-    nn.functional.cross_entropy(scores, torch.tensor([0, 1, 2, 3])).backward()
+    outputs = outputs_of(task, shape)
+    model = build(variant.name, inputs=shape, outputs=outputs, task=task)
+    objective = objective_for(task, classes=("O", "B-A", "I-A", "B-C", "I-C"), outputs=outputs)
+    examples = drawn(4, shape, task)[0]
+    if task == "masked-language-modeling":
+        examples[:, [5, -1]] = END  # two sentences
+    given, truth = objective.ask(examples, drawn_truth(4, shape, outputs, task), training=True)
+    scores = getattr(model, objective.training_method, model)(*given)
+    shown = scores if isinstance(scores, torch.Tensor) else scores[0]
+    assert shown.shape == answer_shape(4, shape, outputs, task)
+    objective.loss(scores, truth, smoothing=0.0).backward()
     learning = [(name, p.grad) for name, p in model.named_parameters() if p.requires_grad]
     assert [name for name, grad in learning if grad is None or not grad.any()] == []
 
 
 @smallest_on_one_shape
-def test_an_example_is_scored_alone(variant: Variant, shape: Shape):
+def test_an_example_is_scored_alone(variant: Variant, task: Task, shape: Shape):
     torch.manual_seed(0)
-    model = build(variant.name, inputs=shape, outputs=5).eval()
-    examples = torch.randn(3, *shape)
+    outputs = outputs_of(task, shape)
+    model = build(variant.name, inputs=shape, outputs=outputs, task=task).eval()
+    examples = drawn(3, shape, task)
     with torch.inference_mode():
-        together, alone = model(examples), model(examples[:1])
+        together, alone = model(*examples), model(*(part[:1] for part in examples))
     assert len(together.unique(dim=0)) == 3  # all-equal scores would prove nothing below
     torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-5)
 
 
 @smallest_on_one_shape
-def test_the_same_seed_builds_the_same_network(variant: Variant, shape: Shape):
-    first, second = (seeded(variant, shape, 0) for _ in range(2))
+def test_the_same_seed_builds_the_same_network(variant: Variant, task: Task, shape: Shape):
+    first, second = (seeded(variant, task, shape, 0) for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)
-    other = seeded(variant, shape, 1)
+    other = seeded(variant, task, shape, 1)
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-def seeded(variant: Variant, shape: Shape, seed: int) -> dict[str, torch.Tensor]:
+def seeded(variant: Variant, task: Task, shape: Shape, seed: int) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
-    return build(variant.name, inputs=shape, outputs=5).state_dict()
+    outputs = outputs_of(task, shape)
+    return build(variant.name, inputs=shape, outputs=outputs, task=task).state_dict()
+
+
+def reads_tokens(card: Architecture) -> list[Case]:
+    return [case for case in cases_of(card) if TASKS[case[1]].reads == "tokens"]
+
+
+@smallest_on(reads_tokens)
+def test_padding_changes_no_answer(variant: Variant, task: Task, shape: Shape):
+    torch.manual_seed(0)
+    length, vocabulary = shape
+    outputs = outputs_of(task, shape)
+    model = build(variant.name, inputs=shape, outputs=outputs, task=task).eval()
+    full = drawn(3, (length - 4, vocabulary), task)
+    padded = tuple(nn.functional.pad(part, (0, 4)) for part in full)
+    with torch.inference_mode():
+        short, long = model(*full), model(*padded)
+    if TASKS[task].sums:
+        long = long[:, : length - 4]
+    torch.testing.assert_close(long, short, rtol=1e-4, atol=1e-5)
+
+
+@smallest_on(lambda card: [c for c in reads_tokens(card) if c[1] == "language-modeling"])
+def test_a_language_model_does_not_see_the_future(variant: Variant, task: Task, shape: Shape):
+    torch.manual_seed(0)
+    model = build(variant.name, inputs=shape, outputs=shape[1], task=task).eval()
+    (tokens,) = drawn(2, shape, task)
+    other = tokens.clone()
+    other[:, 7:] = drawn(2, (shape[0] - 7, shape[1]), task)[0]
+    with torch.inference_mode():
+        first, second = model(tokens), model(other)
+    torch.testing.assert_close(first[:, :7], second[:, :7], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(first[:, 7:], second[:, 7:])

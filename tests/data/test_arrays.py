@@ -70,6 +70,14 @@ def test_values_to_predict_make_a_regression(opened, save, noise):
     assert (data.task, data.y.dtype) == ("tabular-regression", np.float32)
 
 
+def test_values_of_sequences_make_a_regression(opened, save, noise):
+    path = save(x=noise(40, 6, 5), y=noise(40))
+    assert (opened(path).task, opened(path).outputs) == ("sequence-regression", 1)
+    whole = save(x=noise(40, 6, 5), y=np.arange(40) // 10)
+    assert opened(whole).task == "sequence-classification"
+    assert opened(whole, task="sequence-regression").y.dtype == np.float32
+
+
 def test_sequences_are_standardised_by_the_train_part(opened, save, noise):
     data = opened(save(x=noise(40, 6, 5) * 7 + 3, y=Y))
     seen = data.x[data.train]

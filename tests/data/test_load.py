@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import assay.data.builtin as builtin
-from assay.data.dataset import PARTS
-from assay.data.dataset import TASKS
+from assay.data.dataset import PARTS, TASKS
 from assay.data.load import describe, load, load_arrays, open_prepared
+from assay.data.recognise import NAMES
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError
 
-SORTS = ", ".join(TASKS)
+SORTS, NAMED = ", ".join(TASKS), ", ".join(NAMES)
 
 
 def parts_of(dataset):
@@ -177,7 +177,7 @@ def test_a_missing_path_names_the_nearest_set(opened):
         opened("digit")
     assert str(caught.value) == (
         "There is no data at 'digit' (No such file or directory). Did you mean 'digits'? "
-        "Give a path, or one of digits, fashion-mnist."
+        f"Give a path, or one of {NAMED}."
     )
 
 
@@ -197,7 +197,7 @@ def test_an_odd_missing_path_is_printed_on_one_line(opened, path, printed, reaso
         opened(path)
     shown = repr(printed)
     assert str(caught.value) == (
-        f"There is no data at {shown} ({reason}). Give a path, or one of digits, fashion-mnist."
+        f"There is no data at {shown} ({reason}). Give a path, or one of {NAMED}."
     )
 
 
@@ -216,8 +216,9 @@ def test_an_unknown_kind_of_file_is_refused(opened, tmp_path):
     with pytest.raises(BadArgumentError) as caught:
         opened(tmp_path / "model.pkl")
     assert str(caught.value) == (
-        "The data must be a folder of class folders, a .csv, .tsv, .parquet or .npz file, or one "
-        "of digits, fashion-mnist. Received 'model.pkl'; convert it to one of these."
+        "The data must be a folder of images or texts, a file that ends in .csv, .tsv, .parquet, "
+        f".jsonl, .txt, .conll or .npz, one of {NAMED}, or a probe such as adding:T=200. Received "
+        "'model.pkl'; convert it to one of these."
     )
 
 

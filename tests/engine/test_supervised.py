@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.blocks.adapt import Adapted
+from assay.data.target import spread
 from assay.engine.spec import Plan, Recipe
-from assay.engine.target import spread
 from assay.engine.ways import apply_plan
-from assay.learners.optimization import Optimization, one_cycle
 from assay.learners.objective import Values
+from assay.learners.optimization import Optimization
+from assay.learners.schedule import one_cycle
 from assay.learners.supervised import Supervised
 from assay.models.build import build
 
@@ -256,7 +257,8 @@ def test_regression_is_learnt_in_standard_units():
     model = nn.Sequential(nn.Linear(1, 1))
     nn.init.zeros_(model[0].weight)
     nn.init.constant_(model[0].bias, 0.5)
-    learner = Supervised(model, recipe=Recipe(), plan=Plan(), steps=10, objective=Values(100.0, 10.0))
+    objective = Values(100.0, 10.0)
+    learner = Supervised(model, recipe=Recipe(), plan=Plan(), steps=10, objective=objective)
     y = torch.tensor([100.0, 110.0])
     assert learner.predict([torch.zeros(2, 1)], y).tolist() == [105.0, 105.0]
     loss, score = learner.evaluate([torch.zeros(2, 1)], y)

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from assay.engine.artifacts import CHECKPOINT
 from assay.engine.executor import Job, Pool
 from assay.engine.ray_address import RayCluster, check_within_reach, parse_executor
 from assay.engine.ray_pool import RayPool
+from assay.engine.ray_worker import RaySeat
 from assay.engine.spec import Event
 from assay.errors import BadArgumentError, MissingExtraError
 
@@ -123,6 +126,23 @@ def test_something_else_that_listens_at_rays_address_is_told_apart(
     assert str(caught.value) == (
         f"A Ray cluster must answer at the address given. None did at {address} within seconds "
         "(what listens there gives no answer that Ray would give); correct --executor or "
+        "RAY_ADDRESS, or run `ray start --head` there."
+    )
+
+
+def test_a_cluster_that_asks_for_a_token_says_so(monkeypatch: pytest.MonkeyPatch):
+    def refused(command: list[str], **options: object) -> None:
+        raise subprocess.CalledProcessError(1, command, b"", b"ray.exceptions.AuthenticationError:")
+
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        monkeypatch.setattr("assay.engine.ray_address.subprocess.run", refused)
+        with pytest.raises(BadArgumentError) as caught:
+            check_within_reach(HERE)
+    assert str(caught.value) == (
+        f"A Ray cluster must answer at the address given. None did at {address} within seconds (it "
+        "asks for a token: set Ray's RAY_AUTH_MODE as it is there); correct --executor or "
         "RAY_ADDRESS, or run `ray start --head` there."
     )
 
@@ -280,6 +300,29 @@ def test_a_job_that_loses_its_worker_is_tried_twice_again(cluster: Any, tmp_path
     else:
         assert result.status == "failed"
         assert result.reason.startswith(f"its worker was lost 3 times, last {host}: ")
+
+
+def test_workers_killed_while_they_are_made_are_replaced(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Stillborn(RaySeat):
+        def __init__(self, options: str) -> None:
+            for file in (tmp_path / "first", tmp_path / "second"):
+                with suppress(FileExistsError):
+                    file.touch(exist_ok=False)
+                    os.kill(os.getpid(), signal.SIGKILL)
+            super().__init__(options)
+
+    made = {"num_cpus": 1, "max_restarts": 0, "max_concurrency": 4}
+    monkeypatch.setattr(
+        ray_pool, "_actor_class", lambda ray, _: ray.remote(Stillborn).options(**made)
+    )
+    told: list[Event] = []
+    with RayPool(HERE, options=COLD) as pool:
+        jobs = [Job("test:echo", str(i), {}) for i in range(3)]
+        assert [r.status for _, r in pool.run(jobs, told.append)] == ["done"] * 3
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["first", "second"]
+    assert told == []  # no job had begun: none is charged with it
 
 
 def test_more_than_any_node_has_is_refused(cluster: Any):

@@ -4,13 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-import sacrebleu
 import sklearn.metrics as sk
 from predictions import classified, degenerate, valued
 
-from assay.errors import BadArgumentError
 from assay.metrics import METRICS, evaluate, metric_for
-from assay.metrics.regression import naive_error, quantile_loss
+from assay.metrics.regression import quantile_loss
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what torchmetrics imports
@@ -156,64 +154,3 @@ def test_values_predicted_exactly():
     truth = np.array([0.0, 1.0, 3.0])
     found = evaluate(truth, truth, "tabular-regression")
     assert found == {"rmse": 0.0, "mae": 0.0, "r2": 1.0, "smape": 0.0}
-
-
-def test_the_scaled_error_of_a_worked_example():
-    # errors 1 and 3, where repeating the last value errs by 2 on average in the training part
-    scale = naive_error(np.array([1.0, 3.0, 1.0, 3.0]))
-    assert scale == 2.0
-    predicted, truth = np.array([5.0, 5.0]), np.array([4.0, 8.0])
-    assert METRICS["mase"].of(predicted / scale, truth / scale) == pytest.approx(1.0)
-    assert naive_error(np.array([1.0, 3.0, 1.0, 3.0, 2.0]), season=2) == pytest.approx(1 / 3)
-
-
-def test_perplexity_is_that_of_torchmetrics():
-    probs, truth = classified()
-    log_probs, tokens = torch.from_numpy(np.log(probs))[None], torch.from_numpy(truth)[None]
-    theirs = tm.text.perplexity(log_probs, tokens)
-    assert METRICS["perplexity"].of(probs, truth) == pytest.approx(theirs.item(), rel=1e-5)
-
-
-def test_bleu_is_that_of_sacrebleu_whole_and_smoothed():
-    said = ["the cat is on the mat now", "there is a cat on a mat", "he reads the book", "no"]
-    meant = ["the cat sat on the mat", "there is a cat on the mat", "he read the book", "yes sir"]
-    for upto in (4, 3, 1):
-        theirs = sacrebleu.corpus_bleu(said[:upto], [meant[:upto]]).score
-        assert METRICS["bleu"].of(said[:upto], meant[:upto]) == pytest.approx(theirs)
-    theirs = sacrebleu.corpus_bleu(["no"], [["yes sir"]]).score
-    assert METRICS["bleu"].of(["no"], ["yes sir"]) == theirs
-
-
-def test_any_metric_of_torchmetrics_can_be_asked_for():
-    probs, truth = classified(120, 3)
-    kappa = metric_for("torchmetrics:CohenKappa", TASK)
-    assert (kappa.en, kappa.higher_is_better) == ("CohenKappa", True)
-    expected = sk.cohen_kappa_score(truth, probs.argmax(1))
-    assert kappa.of(probs, truth) == pytest.approx(expected, rel=1e-6)
-    assert kappa.per_example(probs, truth).mean() == pytest.approx(expected, rel=1e-6)
-    error = metric_for("torchmetrics:MeanSquaredLogError", "tabular-regression")
-    predicted, values = (np.abs(side) for side in valued(50))
-    assert not error.higher_is_better
-    expected = sk.mean_squared_log_error(values, predicted)
-    assert error.of(predicted, values) == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [
-        (
-            "torchmetrics:CohenKapa",
-            "`metric` must name a metric of torchmetrics. Received 'torchmetrics:CohenKapa'. "
-            "Did you mean 'torchmetrics:CohenKappa'?",
-        ),
-        (
-            "torchmetrics:ConfusionMatrix",
-            "`metric` must say whether larger is better, and torchmetrics:ConfusionMatrix does not "
-            "for image-classification; compute it in a file.py:function.",
-        ),
-    ],
-)
-def test_what_torchmetrics_cannot_answer_is_refused(name: str, answer: str):
-    with pytest.raises(BadArgumentError) as caught:
-        metric_for(name, TASK)
-    assert str(caught.value) == answer

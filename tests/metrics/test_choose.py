@@ -45,11 +45,32 @@ def test_names_lead_to_metrics_of_values(name: str, found: str):
     assert metric_for(name, "tabular-regression").name == found
 
 
+@pytest.mark.parametrize(
+    ("name", "task", "found"),
+    [
+        ("auto", "language-modeling", "token-log-loss"),
+        ("auto", "masked-language-modeling", "token-log-loss"),
+        ("auto", "token-classification", "span-f1"),
+        ("auto", "text-to-text", "bleu"),
+        ("auto", "text-classification", "accuracy"),
+        ("nll", "language-modeling", "token-log-loss"),
+        ("accuracy", "text-to-text", "token-accuracy"),
+        ("f1", "token-classification", "span-f1"),
+        ("recall", "token-classification", "span-recall"),
+    ],
+)
+def test_names_lead_to_metrics_of_tokens(name: str, task: str, found: str):
+    assert metric_for(name, task).name == found
+
+
+def test_tags_without_spans_are_compared_by_their_accuracy():
+    assert metric_for("auto", "token-classification", ("NOUN", "VERB")).name == "token-accuracy"
+    assert metric_for("auto", "token-classification", ("B-LOC", "O")).name == "span-f1"
+
+
 KNOWN = (
-    "`metric` must be auto, one of accuracy, top-5, balanced-accuracy, precision, recall, "
-    "macro-f1, auroc, log-loss, calibration-error, rmse, mae, r2, quantile-0.5, smape, mase, "
-    "perplexity, bleu (top-K with a whole K from 1, quantile-Q with Q between 0 and 1), "
-    "path/to/file.py:function, or torchmetrics:NAME. "
+    f"`metric` must be auto, one of {', '.join(METRICS)} (top-K with a whole K from 1, quantile-Q "
+    "with Q between 0 and 1), path/to/file.py:function, or torchmetrics:NAME. "
 )
 
 

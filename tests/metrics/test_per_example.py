@@ -8,9 +8,7 @@ from predictions import Case, classified, degenerate, valued
 from scipy.stats import rankdata
 
 from assay.metrics import METRICS, Metric, metric_for, metrics_of
-from assay.metrics.classification import perplexity
 from assay.metrics.jackknife import grouped
-from assay.metrics.text import bleu
 
 OF_CLASSES = [*metrics_of("image-classification").values()]
 OF_VALUES = [*metrics_of("tabular-regression").values()]
@@ -80,29 +78,6 @@ def test_right_and_wrong_are_exactly_one_and_zero():
     predicted, truth = classified(50, 8)
     for name in ("accuracy", "top-5"):
         assert set(METRICS[name].per_example(predicted, truth)) == {0.0, 1.0}
-
-
-def test_perplexity_adds_up():
-    predicted, truth = classified(400, 5)
-    value, values = perplexity(predicted, truth)
-    assert values.mean() == pytest.approx(value)
-    random = np.random.default_rng(0)
-    drawn = random.integers(400, size=(500, 400))
-    bootstrap = np.std([perplexity(predicted[rows], truth[rows]).value for rows in drawn])
-    assert values.std() / 20 == pytest.approx(bootstrap, rel=0.12)
-
-
-def test_bleu_adds_up():
-    random = np.random.default_rng(0)
-    words = np.array(["the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "hill"])
-    meant = [" ".join(random.choice(words, size=random.integers(5, 12))) for _ in range(80)]
-    said = [" ".join(t.split()[: random.integers(4, 12)] + ["a"]) for t in meant]
-    value, values = bleu(said, meant)
-    assert values.mean() == pytest.approx(value)
-    without = [bleu(said[:i] + said[i + 1 :], meant[:i] + meant[i + 1 :]).value for i in range(80)]
-    theirs = 80 * value - 79 * np.array(without)
-    assert np.corrcoef(values, theirs)[0, 1] > 0.999
-    assert values.std() == pytest.approx(theirs.std(), rel=0.05)
 
 
 @pytest.mark.parametrize("count", [60, 1000])

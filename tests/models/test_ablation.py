@@ -31,7 +31,13 @@ from assay.models.vision.convnext import ConvNeXtBlock
 from assay.models.vision.mixer import MixerBlock
 from assay.models.vision.swin import SwinBlock, WindowAttention
 
-LITTLE = {"image": (1, 8, 8), "sequence": (24, 6), "table": (13,), "any": (13,)}
+LITTLE = {
+    "image": (1, 8, 8),
+    "sequence": (24, 6),
+    "either": (24, 6),
+    "table": (13,),
+    "any": (13,),
+}
 every_removal = pytest.mark.parametrize(
     ("card", "idea"),
     [

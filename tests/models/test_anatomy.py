@@ -13,6 +13,7 @@ from assay.canon.catalog import catalog
 from assay.errors import BadArgumentError
 from assay.models.anatomy import anatomy, layers_of
 from assay.models.dry import unstarted
+from assay.models.example import answer_shape
 from assay.models.foreign import build_any
 from assay.models.layer import Layer
 from assay.models.macs import count_macs
@@ -36,7 +37,8 @@ def test_the_layers_of_a_card_add_up_and_convolutions_have_fields(
     card: Architecture, variant: Variant
 ):
     layers = anatomy(variant.name, card.native(variant), variant.outputs)
-    assert layers[0].output == (variant.outputs,)
+    native, task = card.native(variant), card.native_task(variant)
+    assert layers[0].output == answer_shape(1, native, variant.outputs, task)[1:]
     assert sum(layer.own_parameters for layer in layers) == variant.parameters
     assert sum(layer.own_macs for layer in layers) == layers[0].macs
     assert layers[0].macs == pytest.approx(variant.macs, rel=0.01)  # as the card is checked

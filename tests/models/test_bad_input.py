@@ -105,6 +105,8 @@ def test_a_built_network_names_itself_what_it_got_and_the_least_it_takes(
             (3, 7, 7),
             (3, 8, 8),
         ),
+        ("vgg11_bn", (3, 32, 32), f"3, {SIDES.format(32, 32)}", (3, 31, 32), (3, 32, 33)),
+        ("vgg11_bn", (1, 28, 28), f"1, {SIDES.format(16, 16)}", (1, 15, 28), (1, 16, 16)),
         ("lenet5", (1, 8, 8), f"1, {SIDES.format(1, 1)}", (2, 8, 8), (1, 3, 4)),
         ("lstm", (24, 6), "T, 6) with T of at least 1", (24, 7), (9, 6)),
         ("gru", (3, 8, 5), "3, H, 5) with H of at least 1", (1, 8, 5), (3, 2, 5)),

@@ -2,17 +2,19 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from assay.blocks.attention import SelfAttention
 from assay.blocks.convolution import ConvNormAct
+from assay.blocks.in_place import residual_sum
 from assay.blocks.patch import PatchEmbedding, count_patches, small_patch
 from assay.blocks.position import sinusoids
 from assay.blocks.residual import Residual
+from assay.blocks.self_attention import SelfAttention
 from assay.errors import BadArgumentError
 from assay.models.tabular.mlp import mlp
 from assay.models.tabular.softmax_regression import softmax_regression
 from assay.models.vision.lenet import lenet5
+from assay.models.vision.se_resnet import se_bottleneck
 
 
 @pytest.mark.parametrize("kernel", ["fused", "matmul"])
@@ -56,6 +58,64 @@ def test_a_residual_block_adds_then_activates():
     block = Residual(nn.Flatten(), shortcut=nn.Flatten(), act=nn.ReLU())
     assert block(torch.tensor([[-1.0, 2.0]])).tolist() == [[0.0, 4.0]]
     assert Residual(nn.Identity())(torch.tensor([[-1.0, 2.0]])).tolist() == [[-2.0, 4.0]]
+
+
+class Doubled(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+@pytest.mark.parametrize("branch", [Doubled(), nn.Identity(), nn.Flatten(2)])
+@pytest.mark.parametrize("shortcut", [nn.Identity(), Doubled(), nn.Flatten(2)])
+def test_a_sum_in_inference_overwrites_nothing_that_is_still_read(
+    branch: nn.Module, shortcut: nn.Module
+):
+    x = torch.ones(1, 2, 3)
+    with torch.inference_mode():
+        assert torch.equal(Residual(branch, shortcut=shortcut)(x), branch(x) + shortcut(x))
+    assert torch.equal(x, torch.ones(1, 2, 3))
+
+
+def test_a_sum_in_inference_takes_the_place_of_what_the_branch_made():
+    made: list[Tensor] = []
+    block = Residual(Doubled())
+    block.branch.register_forward_hook(lambda *call: made.append(call[2]))
+    x = torch.ones(1, 2)
+    with torch.no_grad():
+        assert block(x).data_ptr() == made[0].data_ptr()
+    assert block(x).data_ptr() != made[1].data_ptr()
+
+
+def test_a_sum_of_two_precisions_has_the_finer_one():
+    with torch.no_grad():
+        total = residual_sum(torch.ones(2).bfloat16(), torch.tensor([0.001, 0.0]), torch.ones(2))
+    assert total.tolist() == pytest.approx([1.001, 1.0])
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid, nn.ReLU, nn.BatchNorm1d])
+def test_gradients_of_a_residual_block_are_those_of_the_plain_sum(last: type[nn.Module]):
+    torch.manual_seed(0)
+    branch = nn.Sequential(nn.Linear(4, 4), last(4) if last is nn.BatchNorm1d else last())
+    images = torch.randn(3, 4)
+    grads = []
+    for network in (Residual(*branch), lambda x: branch(x) + x):
+        x = images.clone().requires_grad_()
+        network(x).square().sum().backward()
+        grads.append([x.grad, *(p.grad.clone() for p in branch.parameters())])
+        branch.zero_grad()
+    assert all(torch.equal(ours, plain) for ours, plain in zip(*grads, strict=True))
+
+
+def test_what_is_weighed_and_added_in_one_pass_is_the_sum_with_its_gradients():
+    torch.manual_seed(0)
+    block = se_bottleneck(64, 64, 1).double().eval()
+    found = []
+    for once in (block, lambda x: block.act(block.branch(x) + block.shortcut(x))):
+        x = torch.randn(2, 64, 3, 3, generator=torch.manual_seed(1)).double().requires_grad_()
+        out = once(x)
+        found.append([out, *torch.autograd.grad(out.square().sum(), [x, *block.parameters()])])
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain)
 
 
 def test_a_patch_is_one_token_and_edges_are_filled_with_zeros():

@@ -69,7 +69,7 @@ LEARNS = {  # of each card's smallest variant
     "softmax-regression": Smoke(150),
     "squeezenet": Smoke(30, 0.9, classes=2),
     "swin-transformer": Smoke(4, 0.8, classes=2),
-    "transformer": Smoke(100),
+    "transformer-encoder": Smoke(100),
     "vggnet": Smoke(10),
     "vision-transformer": Smoke(22, 0.8, classes=2),
     "whitened-cnn": Smoke(80),

@@ -12,6 +12,7 @@ from assay.canon.card import Architecture, Variant
 from assay.errors import BadArgumentError, DataError
 from assay.models.build import build
 from assay.testing import parity
+from assay.testing.language_parity import pairs
 from assay.testing.parity import Parity, ParityError, check_shapes, compare_to_reference, referenced
 from assay.testing.parity_table import PATH, TOLERANCE, conditions, kept, line, main, parse, render
 
@@ -35,8 +36,12 @@ def page(repository: Path) -> str:
 
 
 def test_the_page_lists_every_referenced_variant_with_its_cards_count_and_no_other(page: str):
+    language = pairs()
     listed = {row.name: (row.reference, row.parameters) for row in parse(page).values()}
-    assert listed == {v.name: (v.reference, v.parameters) for _, v in REFERENCED}
+    images = {name: row for name, row in listed.items() if name not in language}
+    assert images == {v.name: (v.reference, v.parameters) for _, v in REFERENCED}
+    others = {name: row[0] for name, row in listed.items() if name in language}
+    assert others == {name: pair.reference for name, pair in language.items()}
 
 
 def test_no_entry_of_the_page_is_further_from_its_reference_than_the_tolerance(page: str):

@@ -1,14 +1,16 @@
 """One layer of a Transformer encoder."""
 
 from collections.abc import Callable
+from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
-from assay.blocks.attention import SelfAttention
 from assay.blocks.feedforward import FeedForward
+from assay.blocks.pre_norm import PreNormBlock
+from assay.blocks.self_attention import SelfAttention
 
 
-class EncoderBlock(nn.Module):
+class EncoderBlock(PreNormBlock):
     """Attention between tokens, then a small network on each; normalised before, added after.
 
     Args:
@@ -31,16 +33,11 @@ class EncoderBlock(nn.Module):
         act: Callable[[], nn.Module] = nn.GELU,
         eps: float = 1e-5,
     ) -> None:
-        super().__init__()
-        self.norm_1 = nn.LayerNorm(embed_dim, eps)
-        self.attention = SelfAttention(embed_dim, num_heads)
-        self.norm_2 = nn.LayerNorm(embed_dim, eps)
-        self.feedforward = FeedForward(embed_dim, hidden, act=act)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine the tokens twice."""
-        x = x + self.attention(self.norm_1(x))
-        return x + self.feedforward(self.norm_2(x))
+        super().__init__(
+            partial(nn.LayerNorm, embed_dim, eps),
+            SelfAttention(embed_dim, num_heads),
+            FeedForward(embed_dim, hidden, act=act),
+        )
 
 
 def start_linear(module: nn.Module) -> None:

@@ -12,13 +12,21 @@ class FeedForward(nn.Module):
         width: Of the input and the output.
         hidden: Width between the two linear layers.
         act: Built without arguments.
+        bias: Whether the two add a constant.
     """
 
-    def __init__(self, width: int, hidden: int, *, act: Callable[[], nn.Module] = nn.GELU) -> None:
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        *,
+        act: Callable[[], nn.Module] = nn.GELU,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
-        self.wide = nn.Linear(width, hidden)
+        self.wide = nn.Linear(width, hidden, bias)
         self.act = act()
-        self.narrow = nn.Linear(hidden, width)
+        self.narrow = nn.Linear(hidden, width, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""

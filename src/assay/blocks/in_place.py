@@ -1,6 +1,7 @@
-"""Activations that overwrite what they read."""
+"""Activations and sums that overwrite what they read."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def in_place(act: nn.Module) -> nn.Module:
@@ -12,3 +13,22 @@ def in_place(act: nn.Module) -> nn.Module:
     if hasattr(act, "inplace"):
         act.inplace = True  # type: ignore[assignment]
     return act
+
+
+def residual_sum(change: Tensor, kept: Tensor, x: Tensor) -> Tensor:
+    """Return change + kept; in inference the sum takes the place of `change`.
+
+    Where a gradient may be asked for, nothing is overwritten: the layer that made `change` may need
+    it. Nor where `change` is the block's input, what is kept of it, or a view of either.
+
+    Args:
+        change: What a branch made of `x`, any shape.
+        kept: The shortcut's answer, of the same shape.
+        x: The block's input.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or change.dtype != kept.dtype:
+        return change + kept
+    place = change.untyped_storage().data_ptr()
+    if place in (kept.untyped_storage().data_ptr(), x.untyped_storage().data_ptr()):
+        return change + kept
+    return change.add_(kept)

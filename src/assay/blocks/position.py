@@ -1,7 +1,7 @@
 """Where in a sequence a token stands."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def sinusoids(length: int, embed_dim: int) -> Tensor:
@@ -17,3 +17,11 @@ def sinusoids(length: int, embed_dim: int) -> Tensor:
     exponents = torch.arange(0, embed_dim, 2) / embed_dim
     angles = torch.arange(length)[:, None] / 10_000**exponents  # (length, embed_dim / 2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+class Sinusoids(nn.Module):
+    """Adds to each token the code of its place. (B, T, E) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add."""
+        return x + sinusoids(x.shape[1], x.shape[2]).to(x)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from assay.blocks.in_place import in_place
+from assay.blocks.in_place import in_place, residual_sum
 
 
 class Residual(nn.Module):
@@ -27,4 +27,4 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
-        return self.act(self.branch(x) + self.shortcut(x))
+        return self.act(residual_sum(self.branch(x), self.shortcut(x), x))

@@ -5,6 +5,7 @@ Source: Hu, Shen and Sun, 2017, https://arxiv.org/abs/1709.01507, equations 2 to
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -35,7 +36,8 @@ class SqueezeExcitation(nn.Module):
         self.expand = nn.Conv2d(reduced, channels, 1)
         self.gate = gate()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the weighted channels."""
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """Return the weighted channels, added to a shortcut of their shape if there is one."""
         averages = x.mean(dim=(2, 3), keepdim=True)  # (B, channels, 1, 1)
-        return x * self.gate(self.expand(self.act(self.reduce(averages))))
+        weights = self.gate(self.expand(self.act(self.reduce(averages))))
+        return x * weights if shortcut is None else torch.addcmul(shortcut, x, weights)

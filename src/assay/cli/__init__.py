@@ -17,6 +17,7 @@ COMMANDS = {  # name: (module, what `assay --help` says); a module is imported w
     "ablate": ("assay.cli.ablate", "run a network against itself with one idea removed"),
     "data": ("assay.cli.data", "look for faults in data before anything is trained on them"),
     "predict": ("assay.cli.predict", "label files with the winner of a run"),
+    "generate": ("assay.cli.generate", "write text with the winner of a run"),
     "report": ("assay.cli.report", "write the report of a run again"),
     "resume": ("assay.cli.resume", "continue a run that was stopped"),
     "runs": ("assay.cli.runs", "list, show and remove runs"),

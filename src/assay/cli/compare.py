@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "train candidates on your data and say which differences are real"
 _DEFAULT = {f.name: f.default for f in fields(Request)}
+SKIP_BAD = "leave out images, texts and series that cannot be used instead of stopping"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--workers", type=int, metavar="N", help="trials at once (default: one for each core)")
     add("--data-dir", metavar="FOLDER", help="where fashion-mnist's files are")
-    add("--skip-bad", action="store_true", help="leave unreadable images out instead of stopping")
+    add("--skip-bad", action="store_true", help=SKIP_BAD)
     add(
         "--split-seed",
         type=int,
@@ -101,18 +102,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of each trial on the validation part (default: %(default)s)",
     )
     add("--lang", choices=LANGUAGES, help="of the report (default: %(default)s)")
-    _add_reading(parser)
+    add_reading(parser)
     _add_evidence(parser)
     add("--json", action="store_true", help="for programs: the result as JSON")
     shown = {k: v for k, v in _DEFAULT.items() if k not in ("data", "require")}
     parser.set_defaults(**shown)
 
 
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    """Declare how text and series are read."""
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Declare how text and series are read; `assay data check` reads them alike."""
     add = parser.add_argument_group("text and series").add_argument
     add("--text", metavar="COLUMN", help="what holds the text, for tables")
-    add("--tokenizer", choices=TOKENIZERS, help="of text (default: %(default)s)")
+    add(
+        "--tokenizer",
+        choices=TOKENIZERS,
+        default=_DEFAULT["tokenizer"],
+        help="of text (default: %(default)s)",
+    )
     add("--vocabulary", type=int, metavar="N", help="tokens to choose from, at most")
     add("--length", type=int, metavar="N", help="tokens of an example, at most")
     add("--series", metavar="COLUMN", help="which series a row belongs to")
@@ -220,16 +226,19 @@ def _next_commands(result: StudyResult, study: Study) -> list[str]:
     store = ["--store", without_password(where)] if elsewhere else []
     return [
         "",
-        *(
-            [shlex.join(["assay", "predict", result.id, "FILE", *store])]
-            if result.recommendation.candidate
-            else []
-        ),
+        *([shlex.join([*_use(result), *store])] if result.recommendation.candidate else []),
         shlex.join(
             ["assay", "report", result.id, "--lang", "zh" if asked.lang == "en" else "en", *store]
         ),
         shlex.join(["assay", "runs", "show", result.id, *store]),
     ]
+
+
+def _use(result: StudyResult) -> list[str]:
+    """Return the command that uses the winner."""
+    if result.data["task"] in ("language-modeling", "text-to-text"):
+        return ["assay", "generate", result.id, "--prompt", "TEXT"]
+    return ["assay", "predict", result.id, "FILE"]
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from assay.cli.columns import print_labelled
+from assay.cli.compare import SKIP_BAD, add_reading
 
 if TYPE_CHECKING:
     from assay.data.concern import Concern
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("action", choices=("check",), help="check DATA")
-    add("data", metavar="DATA", help="digits, fashion-mnist, a folder, .csv, .parquet or .npz")
+    add("data", metavar="DATA", help="what `assay compare` reads: digits, a folder, .csv, .txt ...")
     add("--target", metavar="COLUMN", help="what to predict, for tables")
     add("--task", help="when the data are not what they look like")
     add("--group", metavar="COLUMN", help="rows with one value of it stay in one part")
@@ -39,13 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the division of the data (default: %(default)s)",
     )
     add("--data-dir", metavar="FOLDER", help="where fashion-mnist's files are")
-    add("--skip-bad", action="store_true", help="leave unreadable images out instead of stopping")
+    add("--skip-bad", action="store_true", help=SKIP_BAD)
     add(
         "--store",
         metavar="WHERE",
         help="where `assay compare` will find the prepared data (default: they are not kept)",
     )
     add("--lang", choices=("en", "zh"), default="en", help="language of the findings")
+    add_reading(parser)
     add("--json", action="store_true", help="for programs: the same facts as JSON")
 
 
@@ -69,6 +71,13 @@ def run(args: argparse.Namespace) -> int | None:
             skip_bad=args.skip_bad,
             group=args.group,
             time=args.time,
+            text=args.text,
+            tokenizer=args.tokenizer,
+            vocabulary=args.vocabulary,
+            length=args.length,
+            series=args.series,
+            window=args.window,
+            horizon=args.horizon,
         )
         concerns = check(dataset, group=args.group, time=args.time)
     (_print_json if args.json else _print)(dataset, concerns, args.lang)

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="an image, a folder of images, a table (.csv, .tsv, .parquet) or a .npz",
+        help="an image, a folder of images, a table (.csv, .tsv, .parquet), a .npz, a text (.txt) "
+        "or .jsonl",
     )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to name (3)")
     parser.add_argument("--json", action="store_true", help="for programs: one JSON line each")
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace) -> None:
 def _as_json(answer: Answer) -> str:
     facts: dict[str, object] = {"input": answer.source}
     if answer.value is None:
-        facts |= {"label": answer.label, "probabilities": answer.probabilities}
+        facts["label"] = answer.label
+        if answer.probabilities:
+            facts["probabilities"] = answer.probabilities
     else:
         facts["value"] = answer.value
     return json.dumps(facts)  # in ASCII: whatever a file is called, the line stays one line
@@ -67,5 +70,7 @@ def _as_json(answer: Answer) -> str:
 def _as_text(answer: Answer) -> str:
     if answer.value is not None:
         return f"{shown(answer.source)}  {answer.value:.6g}"
+    if not answer.probabilities:
+        return f"{shown(answer.source)}  {shown(answer.label)}"
     named = [f"{shown(label)} {share:.1%}" for label, share in answer.probabilities.items()]
     return f"{shown(answer.source)}  {'  '.join(named)}"

@@ -13,13 +13,18 @@ from assay.compare.verdicts import Correction, judge
 from assay.data.concern import Concern
 from assay.data.dataset import Dataset
 from assay.engine.budget import Budget, auto_budget
-from assay.engine.classical import FAMILY, LEAST_EXAMPLES, METHODS, VALIDATION, Sizes
+from assay.engine.classical import FAMILY, LEAST_EXAMPLES, METHODS, VALIDATION, Method, Sizes
 from assay.engine.flat import flat_shape
 from assay.engine.machine import processor, versions
 from assay.engine.spec import Candidate, TrialSpec, digest
 
 MOST_SECONDS = 2.0  # of one opponent, about
-TRIVIAL = ("baseline:majority", "baseline:mean")  # what a network beats, or has learned nothing
+TRIVIAL = (
+    "baseline:majority",
+    "baseline:mean",
+    "baseline:unigram",
+    "baseline:frequent_answer",
+)  # what a network beats, or has learned nothing
 _NAMED = 3  # networks in one sentence
 
 Array = np.ndarray
@@ -34,9 +39,7 @@ def baselines_for(dataset: Dataset, budget: Budget | None = None) -> list[Candid
     """
     limit = _seconds(budget, dataset)
     candidates = []
-    for name, method in METHODS.items():
-        if dataset.task not in method.fits:
-            continue
+    for name, method in _methods(dataset).items():
         count = method.affordable(_sizes(dataset), limit)
         if count >= _least(dataset):
             candidates.append(_candidate(name, dataset, count))
@@ -146,7 +149,7 @@ def on_what_they_learned(specs: Sequence[TrialSpec], dataset: Dataset) -> tuple[
     """
     cut = [s for s in specs if s.steps < len(dataset.train)]
     here = {s.candidate.name for s in specs}
-    out = [n for n, method in METHODS.items() if dataset.task in method.fits and n not in here]
+    out = [name for name in _methods(dataset) if name not in here]
     return (*([_cut(cut, dataset)] if cut else []), *([_left_out(out)] if out else []))
 
 
@@ -206,6 +209,16 @@ def _left_out(names: Sequence[str]) -> Concern:
     )
 
 
+def _methods(dataset: Dataset) -> dict[str, Method]:
+    """Return what does the data's task, and would not repeat another of them."""
+    return {
+        name: method
+        for name, method in METHODS.items()
+        if dataset.task in method.fits
+        and (method.suits is None or method.suits(dataset.preprocessing))
+    }
+
+
 def _candidate(name: str, dataset: Dataset, count: int) -> Candidate:
     from importlib.metadata import version
 
@@ -220,8 +233,8 @@ def _candidate(name: str, dataset: Dataset, count: int) -> Candidate:
 def _seen(dataset: Dataset, count: int) -> dict[str, str]:
     """Return in words what an opponent sees of the data, where that is not all."""
     en, zh = [], []
-    small = flat_shape(dataset.inputs)
-    if small != dataset.inputs:
+    small = flat_shape(dataset.inputs, dataset.task)
+    if small != dataset.inputs and dataset.kind != "tokens":
         en.append(f"Sees examples averaged down to {'×'.join(map(str, small))}.")
         zh.append(f"样本先平均缩小到 {'×'.join(map(str, small))}。")
     if count < len(dataset.train):
@@ -234,13 +247,14 @@ def _sizes(dataset: Dataset) -> Sizes:
     return Sizes(
         train=len(dataset.train),
         queries=min(len(dataset.val), VALIDATION) + len(dataset.test),
-        features=int(np.prod(flat_shape(dataset.inputs))),
+        features=int(np.prod(flat_shape(dataset.inputs, dataset.task))),
         outputs=dataset.outputs,
     )
 
 
 def _least(dataset: Dataset) -> int:
-    return min(len(dataset.train), max(LEAST_EXAMPLES, 2 * dataset.outputs))
+    classes = len(dataset.classes)
+    return min(len(dataset.train), max(LEAST_EXAMPLES, 2 * classes))
 
 
 def _seconds(budget: Budget | None, dataset: Dataset) -> float:

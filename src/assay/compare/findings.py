@@ -14,8 +14,9 @@ import numpy as np
 from assay.compare.result import CandidateResult, Estimate, Hard, SeedResult
 from assay.compare.statistics import hierarchical_interval
 from assay.data.dataset import Dataset
+from assay.data.windows import judged
 from assay.engine.spec import Candidate, Measurement, TrialRecord, TrialSpec
-from assay.metrics import Metric
+from assay.metrics import METRICS, Metric
 
 SHOWN_HARD = 12
 
@@ -76,7 +77,8 @@ def _wrong(predicted: np.ndarray, dataset: Dataset) -> np.ndarray:
     if dataset.answers == "value":
         return np.abs(predicted - truth)
     if dataset.answers == "values":
-        return np.abs(predicted - truth).mean(axis=2)
+        _, came = judged(predicted[0], dataset, dataset.test)
+        return np.abs(predicted - came[:, :-1]).mean(axis=2)
     return _share_wrong(predicted)
 
 
@@ -110,7 +112,8 @@ def _estimate(table: np.ndarray, metric: Metric, confidence: float) -> Estimate:
     found = hierarchical_interval(table, confidence=confidence)
     if metric.higher_is_better:
         return found
-    return Estimate(-found.mean, -found.high, -found.low)
+    low = -found.high if metric.name not in METRICS else max(-found.high, 0.0)  # no error is less
+    return Estimate(-found.mean, low, -found.low)
 
 
 def _seeds(trained: Trained, metric: Metric) -> tuple[SeedResult, ...]:
@@ -152,8 +155,10 @@ def _hard(dataset: Dataset, place: int, predicted: np.ndarray, wrong: float) -> 
         truth = dataset.classes[int(dataset.y[row])]
         wrongly = predicted[predicted != dataset.y[row]]
         answer = dataset.classes[int(np.bincount(wrongly.astype(np.int64)).argmax())]
-    elif dataset.answers in ("value", "values"):
-        truth, answer = f"{dataset.y[row].mean():.4g}", f"{float(predicted.mean()):.4g}"
+    elif dataset.answers == "value":
+        truth, answer = f"{float(dataset.y[row]):.4g}", f"{float(predicted.mean()):.4g}"
+    elif dataset.answers == "values":
+        truth, answer = "", f"{float(predicted.mean()):.4g}"
     else:
         truth, answer = "", f"{_share_wrong(predicted).mean():.0%} of the tokens wrong"
     name = dataset.ids[row] if dataset.ids else f"example {row}"

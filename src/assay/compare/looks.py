@@ -27,7 +27,7 @@ import numpy as np
 from assay.compare.moments import Moments, satterthwaite
 from assay.compare.result import PairVerdict
 from assay.compare.statistics import Difference, adjust, differences, paired_tests
-from assay.compare.verdicts import Correction, Verdict
+from assay.compare.verdicts import Correction, verdict_of
 
 FEW = 8  # below so many seeds, a pair's own spread of seeds is not trusted alone
 _GROWTH, _LAST_STEP = 2, 1.5  # of the seeds from look to look
@@ -150,7 +150,8 @@ class Looks:
         shown = self._unseen(present) | self.shown(present, final)
         corrected = self.correct(shown)
         return [
-            _verdict(pair, of_pair, corrected[pair], self.level) for pair, of_pair in shown.items()
+            verdict_of(pair, _telling(seen, p, self.level), seen.p, p, self.level)
+            for (pair, seen), p in zip(shown.items(), corrected.values(), strict=True)
         ]
 
     def correct(self, shown: Mapping[Pair, Shown]) -> dict[Pair, float]:
@@ -214,21 +215,6 @@ def _fingerprint(named: Sequence[tuple[str, Array]]) -> bytes:
     return digest.digest()
 
 
-def _verdict(pair: Pair, shown: Shown, corrected: float, level: float) -> PairVerdict:
-    told = corrected < level
-    test = shown.strongest if told else shown.last
-    verdict: Verdict = "not distinguishable"
-    if told:
-        verdict = "better" if test.mean > 0 else "worse"
-    return PairVerdict(
-        a=pair[0],
-        b=pair[1],
-        difference=test.mean,
-        low=test.low,
-        high=test.high,
-        p=shown.p,
-        p_holm=corrected,
-        verdict=verdict,
-        better=test.better,
-        loss=test.loss,
-    )
+def _telling(shown: Shown, corrected: float, level: float) -> Difference:
+    """Return the test whose interval is told: of the look that decided, else of the last."""
+    return shown.strongest if corrected < level else shown.last

@@ -251,7 +251,7 @@ class Study:
         )
 
     def _candidates(self, dataset: Dataset) -> list[Candidate]:
-        metric_for(self.request.metric, dataset.task)
+        metric_for(self.request.metric, dataset.task, dataset.classes)
         for requirement in self.request.requirements:
             check_task(requirement, dataset.task)
         asked = self.request

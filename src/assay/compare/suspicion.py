@@ -100,8 +100,8 @@ def _never_moved(trained: Sequence[Trained]) -> Iterator[Concern]:
         yield Concern(
             kind="never-moved",
             severity="error",
-            en=f"The weights of {_trials(still, 'en')} are those it began with: it has learned "
-            "nothing; look at its learning rate and at which parameters need a gradient.",
+            en=f"The weights of {_trials(still, 'en')} are those of the start, so nothing was "
+            "learned; look at the learning rate and at which parameters need a gradient.",
             zh=f"{_trials(still, 'zh')} 的权重与训练开始时相同，没有学到任何东西；"
             "请检查学习率以及哪些参数需要梯度。",
             where=_names(t for t, _ in still),
@@ -127,8 +127,8 @@ def _constant(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]
         yield Concern(
             kind="constant-predictions",
             severity="warning",
-            en=f"{_trials(found, 'en')} answers every test example with the same {answer}: it has "
-            "not learned to tell them apart; give it more steps or another learning rate.",
+            en=f"All test examples get the same {answer} from {_trials(found, 'en')}: nothing was "
+            "learned that tells them apart; try more steps or another learning rate.",
             zh=f"{_trials(found, 'zh')} 对所有测试样本都给出{answer_zh}，没有学会区分它们；"
             "请增加训练步数或更换学习率。",
             where=_names(t for t, _ in found),
@@ -153,9 +153,9 @@ def _perfect(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]:
         yield Concern(
             kind="perfect-score",
             severity="warning",
-            en=f"{_trials(found, 'en')} makes no mistake on {total} test examples: either the task "
-            "is easy or something in the inputs gives the answer away; look for a column or a mark "
-            "that holds it, and for test examples among the training ones.",
+            en=f"No mistake on {total} test examples was made by {_trials(found, 'en')}: either "
+            "the task is easy or something in the inputs gives the answer away; look for a column "
+            "or a mark that holds it, and for test examples among the training ones.",
             zh=f"{_trials(found, 'zh')} 在 {total} 个测试样本上没有任何错误：要么任务很简单，"
             "要么输入中含有答案；请检查是否有列或标记泄露了答案，以及测试样本是否出现在训练集中。",
             where=_names(t for t, _ in found),
@@ -181,9 +181,10 @@ def _test_above_validation(trained: Sequence[Trained], dataset: Dataset) -> Iter
         yield Concern(
             kind="test-above-validation",
             severity="warning",
-            en=f"{_listed(_names(found), 'en')} scores higher on the {held} test examples than on "
-            "validation by more than chance allows, although validation chose its weights: the "
-            "test part is easier or has leaked; look for copies of test examples in training.",
+            en=f"The score on the {held} test examples is above that on validation, by more than "
+            f"chance allows, for {_listed(_names(found), 'en')}, although validation chose the "
+            "weights: the test part is easier or has leaked; look for copies of test examples in "
+            "training.",
             zh=f"{_listed(_names(found), 'zh')} 在 {held} 个测试样本上的得分高于验证集，"
             "超出了偶然的范围，而权重正是按验证集选出的：测试集更容易，或者已经泄露；"
             "请检查训练集中是否有测试样本的副本。",
@@ -302,7 +303,7 @@ def _no_better_than_nothing(
         yield Concern(
             kind="no-better-than-trivial",
             severity="warning",
-            en=f"{_listed(names, 'en')} has not been shown better than always answering with "
+            en=f"Nothing shows {_listed(names, 'en')} to be better than always answering with "
             f"{label(opponent, 'en')}, which looks at no input.",
             zh=f"{_listed(names, 'zh')} 未被证明优于始终回答{label(opponent, 'zh')}，"
             "而后者完全不看输入。",

@@ -35,7 +35,7 @@ def judge(
     tests = paired_tests(scores, confidence=confidence)
     corrected = adjust([test.p for test in tests.values()], correction)
     return [
-        _verdict(pair, test, p, 1 - confidence)
+        verdict_of(pair, test, test.p, p, 1 - confidence)
         for (pair, test), p in zip(tests.items(), corrected, strict=True)
     ]
 
@@ -46,16 +46,27 @@ def beaten_by(name: str, verdicts: list[PairVerdict]) -> list[str]:
     return above + [v.b for v in verdicts if v.a == name and v.verdict == "worse"]
 
 
-def _verdict(pair: tuple[str, str], test: Difference, p: float, level: float) -> PairVerdict:
+def verdict_of(
+    pair: tuple[str, str], test: Difference, p: float, corrected: float, level: float
+) -> PairVerdict:
+    """Return what a test says of a pair.
+
+    Args:
+        pair: Names; positive differences favour the first.
+        test: Whose interval and effects are told.
+        p: Before it was corrected.
+        corrected: For the number of pairs; below `level` the pair is told apart.
+        level: The error rate.
+    """
     return PairVerdict(
         a=pair[0],
         b=pair[1],
         difference=test.mean,
         low=test.low,
         high=test.high,
-        p=test.p,
-        p_holm=p,
-        verdict=_word(test.mean, p, level),
+        p=p,
+        p_holm=corrected,
+        verdict=_word(test.mean, corrected, level),
         better=test.better,
         loss=test.loss,
     )

@@ -78,7 +78,7 @@ class Work:
         self.id, self.request, self.store, self.dataset = id, request, store, dataset
         self.candidates, self.on_event = candidates, on_event
         self.campaign = Campaign(request, dataset, store, on_event)
-        self.metric: Metric = metric_for(request.metric, dataset.task)
+        self.metric: Metric = metric_for(request.metric, dataset.task, dataset.classes)
         self.race = self._race() if request.until else None
         self.tuning: dict[str, TuningResult] = {}
         self.records: Records = {}

@@ -19,6 +19,11 @@ What is looked for, and from where on it is told (a constant in the file that is
 | constant-columns, numbered-rows, copies-but-for-number | one column | check_columns |
 | column-gives-target-away | balanced accuracy or R² of 0.985 alone | |
 | nearly-same-rows-across-parts | 0.001 standard deviations; more often than crowding makes it | |
+| nearly-same-texts-across-parts | one test text | check_text |
+| text-repeated-across-parts | 5% of the test part's stretches of 32 tokens | |
+| texts-cut | 5% of the examples | |
+| unknown-tokens, texts-without-words | 1% of the test part's tokens; 5% of the texts | |
+| rare-tags | fewer than 10 training words | |
 | test-part-differs, class-shares-differ | p < 0.001 (Holm) and a difference of 0.1 | check_drift |
 | suspicious-labels | after a study: the confident joint's off-diagonal | check_labels |
 """
@@ -36,8 +41,9 @@ from assay.data.check_drift import drift
 from assay.data.check_images import images_that_mislead, look
 from assay.data.check_labels import suspicious_labels
 from assay.data.check_names import names_that_mislead
+from assay.data.check_text import texts_that_mislead
 from assay.data.concern import Concern
-from assay.data.dataset import Dataset
+from assay.data.dataset import TASKS, Dataset
 from assay.data.prepare import named_column
 from assay.data.split import groups_of
 
@@ -63,7 +69,9 @@ def check(
     Raises:
         BadArgumentError: The data were not loaded with that column.
     """
-    found = [*names_that_mislead(dataset), *counts_that_mislead(dataset)]
+    found: list[Concern] = []
+    if TASKS[dataset.task].labels:
+        found += [*names_that_mislead(dataset), *counts_that_mislead(dataset)]
     small = dataset.x.nbytes <= MOST_BYTES
     groups = groups_of(dataset.x) if small else np.arange(len(dataset.x))
     found += division_that_leaks(dataset, groups, group=group, time=time)
@@ -83,6 +91,8 @@ def _of_the_examples(dataset: Dataset, groups: np.ndarray) -> Iterator[Concern]:
         yield from columns_that_mislead(dataset, groups)
         facts = {column.name: column.values for column in columns_of(dataset)}
         yield from drift(dataset, facts, units)
+    elif dataset.kind == "tokens":
+        yield from texts_that_mislead(dataset, groups)
     else:
         yield from drift(dataset, _sequence_facts(dataset.x), units)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay.data.concern import Concern
-from assay.data.dataset import Dataset
+from assay.data.dataset import TASKS, Dataset
 from assay.data.names import shown
 from assay.data.prepare import named_column
 from assay.data.split import Named, Role
@@ -73,7 +73,7 @@ def _copies(dataset: Dataset, groups: np.ndarray) -> Iterator[Concern]:
 
 
 def _clashing(dataset: Dataset, groups: np.ndarray) -> Iterator[Concern]:
-    if not dataset.classes:
+    if not TASKS[dataset.task].labels:
         return
     order = np.argsort(groups, kind="stable")
     same = groups[order[1:]] == groups[order[:-1]]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from assay.data.concern import Concern
-from assay.data.dataset import Dataset
+from assay.data.dataset import TASKS, Dataset
 from assay.data.names import shown
 
 ROWS = 5_000  # of each part, drawn at random
@@ -105,7 +105,7 @@ def _some(part: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _class_shares(dataset: Dataset, units: np.ndarray) -> Iterator[Concern]:
-    if not dataset.classes:
+    if not TASKS[dataset.task].labels:
         return
     from scipy.special import chdtrc
 

@@ -7,6 +7,7 @@ The fitted facts are plain JSON, kept as `Dataset.preprocessing` and in every ar
      "range": [low, high]}       mean and std of pixels on 0..1; range only if raw arrays were not
                                  uint8: the values that became 0 and 255
     {"kind": "sequence", "steps": T, "mean": [F], "std": [F]}
+    {"kind": "tokens", ...}     see data/text_fit
     {"kind": "table", "columns": [...], "target": {"name": ..., "mean": ..., "std": ...}}
         {"name": ..., "kind": "numeric", "mean": ..., "std": ..., "missing": bool}
         {"name": ..., "kind": "categorical", "values": [...], "other": bool}
@@ -102,6 +103,72 @@ def encode_images(
                     f"{shown(what)!r} cannot be read as an image ({error}); repair or replace it."
                 ) from error
     return x
+
+
+def encode_texts(texts: Sequence[str], preprocessing: Mapping[str, Any]) -> np.ndarray:
+    """Return texts as stored examples, each cut to the length of training.
+
+    Args:
+        texts: One for each example; for a task with a label for each word, words between spaces.
+        preprocessing: Of tokens.
+
+    Shape:
+        -> (N, T) int32
+
+    Raises:
+        DataError: One of them is empty or no text, or the tokenizer is not the model's.
+        MissingExtraError: The tokenizer's library is not installed.
+    """
+    from assay.data.text import clean
+    from assay.data.text_fit import encoded, words_encoded
+    from assay.data.tokenizer import open_tokenizer
+
+    tokenizer = open_tokenizer(preprocessing["tokenizer"])
+    if tokenizer.vocabulary != preprocessing["vocabulary"]:
+        raise DataError(
+            "The tokenizer and the model must have one vocabulary. They have "
+            f"{tokenizer.vocabulary:,} and {preprocessing['vocabulary']:,} tokens; train the model "
+            "again."
+        )
+    texts = [clean(text, f"Text {at + 1}") for at, text in enumerate(texts)]
+    if preprocessing["task"] == "token-classification":
+        found, _ = words_encoded(tokenizer, [text.split() for text in texts])
+    else:
+        found = encoded(tokenizer, texts)
+    return found.padded(
+        preprocessing["length"], begin=preprocessing["begin"], end=preprocessing["end"]
+    )
+
+
+def encode_words(
+    sentences: Sequence[Sequence[str]], preprocessing: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return sentences of words as stored examples, and where in its row each word is labelled.
+
+    Args:
+        sentences: The words of each.
+        preprocessing: Of tokens, for a task with a label for each word.
+
+    Shape:
+        -> (N, T) int32, (N, W) int64; -1 where a word was cut off or there is none
+
+    Raises:
+        DataError: A word is empty or no text.
+        MissingExtraError: The tokenizer's library is not installed.
+    """
+    from assay.data.text import clean
+    from assay.data.text_fit import words_encoded
+    from assay.data.tokenizer import open_tokenizer
+
+    for at, sentence in enumerate(sentences):
+        for word in sentence:
+            clean(word, f"Each word of sentence {at + 1}")
+    found, first = words_encoded(open_tokenizer(preprocessing["tokenizer"]), sentences)
+    length, begin, end = (preprocessing[key] for key in ("length", "begin", "end"))
+    places = first.padded(int(first.lengths.max(initial=1)), fill=-1 - begin).astype(np.int64)
+    places += begin
+    places[places >= length - end] = -1
+    return found.padded(length, begin=begin, end=end), places
 
 
 def encode_rows(rows: Any, preprocessing: Mapping[str, Any]) -> np.ndarray:

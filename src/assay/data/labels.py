@@ -29,7 +29,7 @@ def read_target(
 
     Args:
         values: Numbers or strings, one for each example.
-        kind: Of the examples: image, sequence or table.
+        kind: Of the examples: image, sequence, text or table.
         task: What the caller named.
         where: The file, for messages.
         what: The target, for messages.
@@ -47,17 +47,21 @@ def read_target(
     numbers = _as_numbers(values)
     _refuse_missing(values, numbers, where=where, what=what)
     chosen = task or _recognised(numbers, kind)
-    if chosen != "tabular-regression":
+    if not chosen.endswith("regression"):
         return _labels(values, numbers, task=chosen, kind=kind, where=where, what=what, named=task)
     if numbers is None:
-        raise DataError(_text_instead(values, where=where, what=what))
+        raise DataError(_text_instead(values, where=where, what=what, other=fitting[0]))
     return Target(task=chosen, y=numbers, classes=())
 
 
 def _fitting(kind: str) -> tuple[Task, ...]:
     if kind == "table":
         return ("tabular-classification", "tabular-regression")
-    return ("image-classification",) if kind == "image" else ("sequence-classification",)
+    if kind == "sequence":
+        return ("sequence-classification", "sequence-regression")
+    if kind == "text":
+        return ("text-classification",)
+    return ("image-classification",)
 
 
 def _as_numbers(values: np.ndarray) -> np.ndarray | None:
@@ -66,12 +70,11 @@ def _as_numbers(values: np.ndarray) -> np.ndarray | None:
 
 
 def _recognised(numbers: np.ndarray | None, kind: str) -> Task:
-    if kind != "table":
+    if kind in ("image", "text") or numbers is None:
         return _fitting(kind)[0]
-    if numbers is None:
-        return "tabular-classification"
-    few = len(np.unique(numbers)) <= FEW and bool((numbers == np.rint(numbers)).all())
-    return "tabular-classification" if few else "tabular-regression"
+    whole = bool((numbers == np.rint(numbers)).all())
+    few = whole and (kind == "sequence" or len(np.unique(numbers)) <= FEW)
+    return _fitting(kind)[0 if few else 1]
 
 
 def _refuse_missing(
@@ -116,13 +119,13 @@ def _labels(
     return Target(task=task, y=y.astype(np.int64), classes=tuple(shown(name) for name in names))
 
 
-def _text_instead(values: np.ndarray, *, where: str, what: str) -> str:
+def _text_instead(values: np.ndarray, *, where: str, what: str, other: Task) -> str:
     for at, value in enumerate(values.tolist()):
         try:
             float(value)
         except (TypeError, ValueError):
             return (
                 f"{what} of a regression must be numbers. In {where} row {at + 1} has "
-                f"{shown(value, most=40)!r}; correct it, or use --task tabular-classification."
+                f"{shown(value, most=40)!r}; correct it, or use --task {other}."
             )
     return f"{what} of a regression must be numbers. In {where} it is text; convert it."

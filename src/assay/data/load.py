@@ -6,22 +6,21 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assay.data.builtin import NAMES, builtin
 from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.describe import describe
 from assay.data.names import shown
 from assay.data.prepare import FORMAT, Options, Source, digest, open_prepared, prepare
+from assay.data.recognise import recognise
+from assay.data.scratch import scratch
 from assay.data.split import MOST_TEST, SHARES, TEST, Role
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, nearest
 
 __all__ = ["describe", "load", "load_arrays", "open_prepared"]
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 def load(
@@ -35,12 +34,20 @@ def load(
     skip_bad: bool = False,
     group: str | None = None,
     time: str | None = None,
+    text: str | None = None,
+    tokenizer: str = "auto",
+    vocabulary: int | None = None,
+    length: int | None = None,
+    series: str | None = None,
+    window: int | None = None,
+    horizon: int | None = None,
 ) -> Dataset:
     """Return the prepared data; a second call with the same files opens it at once.
 
     Args:
-        source: digits, fashion-mnist, a folder of class folders, a .csv, .tsv or .parquet table,
-            or a .npz with x and y.
+        source: A name of `recognise.NAMES`, a probe such as adding:T=200, a folder of images or
+            of .txt files, a .csv, .tsv or .parquet table, a .jsonl, .txt or .conll text, or a .npz
+            with x and y.
         folder: Where prepared data is kept.
         task: One of TASKS; None recognises it.
         target: The column to predict, for a table.
@@ -50,6 +57,13 @@ def load(
         group: A table's column, or a further array of a .npz: examples with the same value, such
             as a patient's, stay in one part. It is no input.
         time: Likewise: the latest examples become the test part. It is no input.
+        text: The column that holds the text.
+        tokenizer: auto, char, bpe, wordpiece or unigram.
+        vocabulary: Tokens to choose from, at most.
+        length: Tokens of an example, at most.
+        series: The column that says to which series a row belongs.
+        window: Steps that a forecast sees.
+        horizon: Steps that it predicts.
 
     Raises:
         MissingPathError: There is nothing at `source`.
@@ -58,9 +72,21 @@ def load(
         StoreError: The prepared data cannot be written.
     """
     options = Options(
-        task=_task(task), target=target, seed=_seed(seed), skip_bad=skip_bad, group=group, time=time
+        task=_task(task),
+        target=target,
+        seed=_seed(seed),
+        skip_bad=skip_bad,
+        group=group,
+        time=time,
+        text=text,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        length=length,
+        series=series,
+        window=window,
+        horizon=horizon,
     )
-    found = _recognise(source, options, data_dir=Path(data_dir) if data_dir else None)
+    found = recognise(source, options, data_dir=Path(data_dir) if data_dir else None)
     mark = folder / "seen" / f"{_fingerprint(found, options)}.json"
     dataset = _known(mark) or _prepare(found, folder=folder, mark=mark, seed=seed)
     return replace(dataset, name=shown(found.name), source=shown(found.where))
@@ -130,59 +156,6 @@ def _check_share(test_size: float) -> None:
         )
 
 
-def _recognise(source: str | Path, options: Options, *, data_dir: Path | None) -> Source:
-    if source in NAMES:
-        _refuse_columns(options, shown(source))
-        return builtin(str(source), options, data_dir=data_dir)
-    path = _existing(source)
-    if path.is_dir():
-        from assay.data.folder import image_folder
-
-        _refuse_columns(options, shown(path))
-        return image_folder(path, options)
-    if not path.is_file():
-        raise DataError(
-            f"The data must be a folder or a regular file. {shown(path)!r} is neither; "
-            "a pipe or device is not opened."
-        )
-    ending = path.suffix.lower()
-    if ending == ".npz":
-        from assay.data.arrays import npz_file
-
-        return npz_file(path, options)
-    if ending in TABLES:
-        from assay.data.table import table_file
-
-        return table_file(path, options)
-    raise BadArgumentError(
-        f"The data must be a folder of class folders, a .csv, .tsv, .parquet or .npz file, or "
-        f"one of {', '.join(NAMES)}. Received {shown(path.name)!r}; convert it to one of these."
-    )
-
-
-def _refuse_columns(options: Options, what: str) -> None:
-    if options.group or options.time:
-        raise BadArgumentError(
-            f"`group` and `time` name columns of a table or arrays of a .npz. {what!r} is images, "
-            "which have none; leave both out."
-        )
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source)
-    try:
-        path = path.expanduser()
-        path.stat()
-    except (OSError, ValueError, RuntimeError) as error:  # a NUL inside; a user without a home
-        hint = nearest(str(source), NAMES) if len(str(source)) < 40 else ""
-        reason = getattr(error, "strerror", None) or "Not a valid path"
-        raise MissingPathError(
-            f"There is no data at {shown(source)!r} ({reason}).{hint} Give a path, or one of "
-            f"{', '.join(NAMES)}."
-        ) from error
-    return path
-
-
 def _fingerprint(source: Source, options: Options) -> str:
     """Return a name for these options and the files' paths, sizes and times of change."""
     files = []
@@ -190,7 +163,7 @@ def _fingerprint(source: Source, options: Options) -> str:
         facts = file.stat()
         files.append([os.fsencode(file.absolute()).hex(), facts.st_size, facts.st_mtime_ns])
     chosen = [options.task, options.target, options.seed, options.skip_bad]
-    return digest([FORMAT, source.name, files, chosen + options.named])[:32]
+    return digest([FORMAT, source.name, files, chosen + options.named + options.reading])[:32]
 
 
 def _known(mark: Path) -> Dataset | None:
@@ -207,8 +180,7 @@ def _prepare(
 ) -> Dataset:
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".preparing-", dir=folder))
-        try:
+        with scratch(folder) as temporary:
             home = folder / prepare(
                 source.read(temporary), temporary, seed=seed, test_size=test_size
             )
@@ -217,8 +189,6 @@ def _prepare(
             waiting = mark.with_suffix(f".{os.getpid()}")
             waiting.write_text(json.dumps({"folder": home.name}), encoding="utf-8")
             waiting.replace(mark)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return open_prepared(home)
 
 

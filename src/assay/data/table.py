@@ -80,7 +80,11 @@ def read_table(path: Path) -> pd.DataFrame:
 def _read(path: Path, options: Options) -> Raw:
     import pandas as pd
 
+    from assay.data.text_table import is_text_table, read_text_table
+
     frame = read_table(path)
+    if is_text_table(frame, options):
+        return read_text_table(frame, path, options)
     if len(frame.columns) < 2:
         raise DataError(
             f"A table needs the target and at least one column more. {shown(path)} has one column, "
@@ -92,11 +96,11 @@ def _read(path: Path, options: Options) -> Raw:
     where = shown(path)
     if options.task is None:
         _refuse_nearly_regression(column, path)
-    values = _target_values(column)
+    values = label_values(column)
     target = read_target(
         values, kind="table", task=options.task, where=where, what=f"Column {shown(name)!r}"
     )
-    named = _named(frame, options, target=name, path=path)
+    named = named_columns(frame, options, target=name, path=path)
     apart = {column.name for column in named.values()}
     features, notes = _usable(frame.drop(columns=[name, *sorted(apart)]), path)
     rows = pd.util.hash_pandas_object(features, index=False).to_numpy()
@@ -121,8 +125,20 @@ def _read(path: Path, options: Options) -> Raw:
     )
 
 
-def _named(frame: pd.DataFrame, options: Options, *, target: str, path: Path) -> dict[Role, Named]:
-    """Return the columns that decide the division."""
+def named_columns(
+    frame: pd.DataFrame, options: Options, *, target: str, path: Path
+) -> dict[Role, Named]:
+    """Return the columns that decide the division.
+
+    Args:
+        frame: The table.
+        options: What was chosen.
+        target: The column to predict.
+        path: The file, for messages.
+
+    Raises:
+        BadArgumentError: A column is not there.
+    """
     named: dict[Role, Named] = {}
     asked: tuple[tuple[Role, str | None], ...] = (("group", options.group), ("time", options.time))
     for role, name in asked:
@@ -149,8 +165,12 @@ def _target_name(path: Path, columns: list[str], target: str | None) -> str:
     )
 
 
-def _target_values(column: pd.Series[Any]) -> np.ndarray:
-    """Return numbers as float64 or bool, everything else as strings, None where missing."""
+def label_values(column: pd.Series[Any]) -> np.ndarray:
+    """Return numbers as float64 or bool, everything else as strings, None where missing.
+
+    Args:
+        column: The target.
+    """
     if column.dtype.kind == "b":
         return column.to_numpy(dtype=bool)
     if column.dtype.kind in "iuf":

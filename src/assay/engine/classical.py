@@ -15,7 +15,9 @@ kernel machine. Probabilities:
 What takes long on many examples learns from a part of them. How many is computed from the sizes and
 from the costs below, never from a clock, so that a trial repeated is the same trial.
 
-A method for another task (text, series) is an entry of `METHODS` and a function that fits it.
+Methods that read tokens are in `engine/classical_text.py` and `engine/classical_answers.py`; they
+and those that repeat the past of a series see examples as they are stored. A method for another
+task is an entry of `METHODS` and a function that fits it.
 """
 
 from __future__ import annotations
@@ -27,9 +29,20 @@ from typing import Any
 
 import numpy as np
 
+from assay.engine.classical_answers import fit_frequent_answer, fit_nearest_answer
+from assay.engine.classical_text import (
+    fit_between,
+    fit_bigram,
+    fit_frequent_tag,
+    fit_majority_tag,
+    fit_ngram,
+    fit_tfidf,
+    fit_unigram,
+)
+
 Array = np.ndarray
 Predict = Callable[[Array], Array]  # (N, F) -> scores (N, K) or values (N,)
-Fit = Callable[[Array, Array, int], Predict]
+Fit = Callable[..., Any]  # x, y, outputs and what `Method.wants` -> Predict, or Tell for tokens
 
 FAMILY = "baseline"
 LEAST_EXAMPLES = 200  # to learn from; a method that can afford fewer is left out
@@ -38,7 +51,7 @@ VALIDATION = 1000  # examples of that part that are predicted, at most
 SQUARED_LENGTH = 10.0  # of an example, in the mean
 
 _CLASSIFICATION = ("image-classification", "sequence-classification", "tabular-classification")
-_REGRESSION = ("tabular-regression",)
+_REGRESSION = ("tabular-regression", "sequence-regression")
 _SCALES = 2.0 ** np.arange(-4, 8.5, 0.5)  # of a decision function, tried on the validation part
 _LEAST_PROBABILITY = 1e-12
 _MOST_VALUES = 2**26  # of the examples to learn from: 256 MB
@@ -50,7 +63,7 @@ class Sizes:
 
     train: int
     queries: int  # examples to predict afterwards
-    features: int  # of one example, flattened
+    features: int  # of one example, flattened; tokens of a text
     outputs: int
 
 
@@ -62,11 +75,14 @@ class Method:
         en: What people call it.
         zh: The same in Chinese.
         fits: For each task it does, what learns from (N, F) examples, their targets and the number
-            of outputs.
+            of outputs; it returns what predicts.
         seconds: What learning and predicting take on one slow core, about; None is no time.
         modules: What it imports; worth doing once for all trials.
         decides: Whether it gives a decision function in place of probabilities.
         blind: Whether it looks at no input; it is then given examples of no value, (N, 0).
+        stored: Whether it reads examples as they are stored: tokens (N, T), windows (N, T, F).
+        wants: Facts of the preprocessing that it is told, by name.
+        suits: Whether it is worth a place, by the preprocessing; None is always.
     """
 
     en: str
@@ -76,6 +92,9 @@ class Method:
     modules: tuple[str, ...] = ()
     decides: bool = False
     blind: bool = False
+    stored: bool = False
+    wants: tuple[str, ...] = ()
+    suits: Callable[[Mapping[str, Any]], bool] | None = None
 
     def affordable(self, sizes: Sizes, seconds: float) -> int:
         """Return how many examples it can learn from in that time, and in memory; 0 is none."""
@@ -169,6 +188,18 @@ def fit_least_squares(x: Array, y: Array, outputs: int) -> Predict:
     return predict
 
 
+def fit_last_value(x: Array, y: Array, outputs: int) -> Predict:
+    """The last value of each window again and again; learns nothing."""
+    return lambda queries: np.repeat(queries[:, -1:, 0], outputs, axis=1)
+
+
+def fit_seasonal_naive(x: Array, y: Array, outputs: int, *, season: int) -> Predict:
+    """The last season of each window again and again; learns nothing."""
+    from assay.data.windows import seasonal_naive
+
+    return lambda queries: seasonal_naive(queries, season, outputs)
+
+
 def fit_boosting(x: Array, y: Array, outputs: int) -> Predict:
     """Gradient boosting on histograms: a hundred rounds of trees, one tree per class."""
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -205,13 +236,16 @@ def sample(y: Array, count: int, *, classes: int) -> Array:
     """Return sorted indices of `count` examples that stand for all: classes keep their shares.
 
     Args:
-        y: Labels, or values for regression, of which quantiles keep their shares.
+        y: Labels, or values for regression, of which quantiles keep their shares; where an
+            example has several, it is drawn by chance alone.
         count: At most `len(y)`. Each class has one example as long as there are so many.
         classes: 0 for regression.
     """
     if count >= len(y):
         return np.arange(len(y))
     order = np.random.default_rng(0).permutation(len(y))
+    if y.ndim > 1:
+        return np.sort(order[:count])
     if not classes:
         by_value = order[np.argsort(y[order], kind="stable")]
         return np.sort(by_value[(2 * np.arange(count) + 1) * len(y) // (2 * count)])
@@ -251,11 +285,35 @@ def _boosting_seconds(sizes: Sizes) -> float:
     return trees * (grown + 1e-7 * sizes.queries)
 
 
+def _tfidf_seconds(sizes: Sizes) -> float:
+    return sizes.train * sizes.features * (2e-6 + 2e-7 * sizes.outputs)
+
+
+def _counting_seconds(sizes: Sizes) -> float:
+    return 2e-7 * sizes.features * (sizes.train + sizes.queries)
+
+
+def _ngram_seconds(sizes: Sizes) -> float:
+    return sizes.features * (4e-7 * sizes.train + 1.4e-6 * sizes.queries)
+
+
+def _nearest_answer_seconds(sizes: Sizes) -> float:
+    return 2e-6 * sizes.features * sizes.train + 2e-8 * sizes.train * (sizes.queries + 512)
+
+
+def _has_season(preprocessing: Mapping[str, Any]) -> bool:
+    """Return whether a season is in the window; else the last value is repeated."""
+    return 1 < int(preprocessing["season"]) <= int(preprocessing["steps"])
+
+
 METHODS: Mapping[str, Method] = {
     "baseline:majority": Method(
         en="the most frequent class",
         zh="多数类",
-        fits=dict.fromkeys(_CLASSIFICATION, fit_majority),
+        fits={
+            **dict.fromkeys((*_CLASSIFICATION, "text-classification"), fit_majority),
+            "token-classification": fit_majority_tag,
+        },
         blind=True,
     ),
     "baseline:mean": Method(
@@ -290,7 +348,7 @@ METHODS: Mapping[str, Method] = {
     "baseline:least_squares": Method(
         en="least squares (ridge)",
         zh="最小二乘（岭回归）",
-        fits=dict.fromkeys(_REGRESSION, fit_least_squares),
+        fits=dict.fromkeys((*_REGRESSION, "forecasting"), fit_least_squares),
         seconds=_least_squares_seconds,
         modules=("sklearn.linear_model",),
     ),
@@ -313,6 +371,79 @@ METHODS: Mapping[str, Method] = {
         },
         seconds=_boosting_seconds,
         modules=("sklearn.ensemble",),
+    ),
+    "baseline:tfidf": Method(
+        en="TF-IDF and logistic regression",
+        zh="TF-IDF 加逻辑回归",
+        fits={"text-classification": fit_tfidf},
+        seconds=_tfidf_seconds,
+        modules=("sklearn.feature_extraction.text", "sklearn.linear_model"),
+        stored=True,
+        wants=("tokenizer",),
+    ),
+    "baseline:frequent_tag": Method(
+        en="the most frequent tag of each token",
+        zh="每个词元最常见的标签",
+        fits={"token-classification": fit_frequent_tag},
+        seconds=_counting_seconds,
+        stored=True,
+    ),
+    "baseline:unigram": Method(
+        en="token frequencies",
+        zh="词元频率",
+        fits=dict.fromkeys(("language-modeling", "masked-language-modeling"), fit_unigram),
+        blind=True,
+    ),
+    "baseline:bigram": Method(
+        en="a bigram model",
+        zh="二元语法模型",
+        fits={"language-modeling": fit_bigram},
+        seconds=_counting_seconds,
+        stored=True,
+    ),
+    "baseline:ngram": Method(
+        en="an n-gram model (Kneser-Ney)",
+        zh="n 元语法模型（Kneser-Ney 平滑）",
+        fits={"language-modeling": fit_ngram},
+        seconds=_ngram_seconds,
+        stored=True,
+    ),
+    "baseline:between": Method(
+        en="a model of both neighbours (Kneser-Ney)",
+        zh="左右邻词元模型（Kneser-Ney 平滑）",
+        fits={"masked-language-modeling": fit_between},
+        seconds=_ngram_seconds,
+        stored=True,
+    ),
+    "baseline:frequent_answer": Method(
+        en="the most frequent answer",
+        zh="最常见的答案",
+        fits={"text-to-text": fit_frequent_answer},
+        seconds=_counting_seconds,
+        blind=True,
+    ),
+    "baseline:nearest_answer": Method(
+        en="the answer to the most similar source",
+        zh="最相似源文本的答案",
+        fits={"text-to-text": fit_nearest_answer},
+        seconds=_nearest_answer_seconds,
+        modules=("sklearn.feature_extraction.text",),
+        stored=True,
+        wants=("tokenizer",),
+    ),
+    "baseline:last_value": Method(
+        en="the last value",
+        zh="最后一个值",
+        fits={"forecasting": fit_last_value},
+        stored=True,
+    ),
+    "baseline:seasonal_naive": Method(
+        en="the last season",
+        zh="上一季",
+        fits={"forecasting": fit_seasonal_naive},
+        stored=True,
+        wants=("season",),
+        suits=_has_season,
     ),
 }
 

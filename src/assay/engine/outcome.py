@@ -3,7 +3,8 @@
 One row for each held-out example: `part` ("val" or "test"), `example` (its index in the data set),
 and, by the form of the task's answers: `truth`, `label` and `probabilities` (one float32 for each
 class); `truth` and `value`; `truth` and `values`, as many as a forecast has; or `sums` over an
-example's tokens, whose names are in `assay.metrics.tokens.COLUMNS`. Each part is a row group of its own, each page has a checksum.
+example's tokens, whose names are in `assay.metrics.tokens.COLUMNS`. Each part is a row group of
+its own, each page has a checksum.
 """
 
 from __future__ import annotations

@@ -114,7 +114,11 @@ def _ask_for_health(address: str) -> None:
     ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         subprocess.run(ask, check=True, timeout=_HEALTH, capture_output=True)
-    except subprocess.SubprocessError as error:
+    except subprocess.CalledProcessError as error:
+        if b"AuthenticationError" in error.stderr:  # newer ones ask for a token unless told not to
+            raise OSError("it asks for a token: set Ray's RAY_AUTH_MODE as it is there") from error
+        raise OSError("what listens there gives no answer that Ray would give") from error
+    except subprocess.TimeoutExpired as error:
         raise OSError("what listens there gives no answer that Ray would give") from error
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from assay.canon.task import Task
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -18,7 +20,8 @@ class Recipe:
     weight_decay: float = 0.01
     momentum: float = 0.9  # sgd only, Nesterov
     batch_size: int = 64
-    warmup: float = 0.2  # fraction of all steps to the peak (one cycle), in [0, 1)
+    schedule: Literal["one-cycle", "inverse-square-root"] = "one-cycle"  # of the rate
+    warmup: float = 0.2  # fraction of all steps to the peak, in [0, 1)
     label_smoothing: float = 0.1  # of single labels and of answering texts, in [0, 1)
     clip: float | None = None  # largest gradient norm
     augment: Literal["none", "shift"] = "none"  # "shift": random crop after padding; images only

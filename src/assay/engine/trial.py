@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from assay.canon.task import TASKS
 from assay.data.batches import Batches, Normalise, OnDisk, to_tensor
 from assay.data.dataset import Dataset
+from assay.data.tokenizer import Tokenizer, open_tokenizer
+from assay.data.windows import judged
 from assay.engine import checkpoint, files
 from assay.engine.glimpse import glimpse, relative_change
 from assay.engine.loop import Loop, Progress
@@ -237,17 +239,29 @@ class Run:
             plan=spec.plan,
             steps=spec.steps,
             objective=objective_for(
-                spec.task, classes=self.dataset.classes, outputs=spec.outputs, y=y.numpy()
+                spec.task,
+                classes=self.dataset.classes,
+                outputs=spec.outputs,
+                y=y.numpy(),
+                tokenizer=self._tokenizer(),
+                model=model,
             ),
             fine_tuning=fine_tuning(spec.candidate, model, steps=spec.steps),
         )
+
+    def _tokenizer(self) -> Tokenizer | None:
+        """Return what turns the network's answers into text, if they are one."""
+        if self.spec.task != "text-to-text":
+            return None
+        return open_tokenizer(self.dataset.preprocessing["tokenizer"])
 
     def _let_it_look(self, model: nn.Module, x: Examples) -> None:
         """Let a model that asks for it initialise itself on training images or texts."""
         initialize = getattr(model, "initialize", None)
         if callable(initialize) and self.dataset.kind in ("image", "tokens"):
+            most = _LOOKED_AT if self.dataset.kind == "image" else len(x)
             with torch.no_grad():
-                initialize(self.normalise(x[_evenly(len(x), _LOOKED_AT)]))
+                initialize(self.normalise(x[_evenly(len(x), most)]))
 
     def _validation(self) -> Part:
         """Return the validation examples that this trial looks at."""
@@ -294,6 +308,8 @@ class Run:
             parts["test"] = self._held_out("test")
         for part, (x, y, places) in parts.items():
             predicted, truth = learner.predict(self.in_batches(x), y), y.numpy()
+            if self.spec.task == "forecasting":
+                predicted, truth = judged(predicted, self.dataset, places)
             answers[part] = Answers(example=places, truth=truth, predicted=predicted)
             scores = evaluate(predicted, truth, self.spec.task)
             measured |= {f"{part}_{name}": value for name, value in scores.items()}

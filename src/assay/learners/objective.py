@@ -6,24 +6,36 @@ tokens where it has many (`assay.metrics.tokens.COLUMNS`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.generation import Generative
 from assay.canon.task import TASKS, Task
-from assay.data.tokens import BEGIN, PAD
-from assay.engine.target import spread
+from assay.data.target import spread
+from assay.data.tokenizer import Tokenizer
+from assay.data.tokens import BEGIN, NOT_SCORED, PAD
+from assay.decoding import Uncached, decode, greedy
+from assay.learners.masking import exchange_second, mask, mask_by_example, swap_sentences
+from assay.metrics.spans import count_spans
+from assay.metrics.text import count_texts
+from assay.metrics.tokens import count_tokens
 
 Arguments = tuple[Tensor, ...]  # what a network is called with
-IGNORED = -100  # the label of a token that is not scored, as torch has it
 
 
 class Objective(Protocol):
-    """One form of question."""
+    """One form of question.
+
+    Attributes:
+        training_method: Of the network, by which it is asked in training.
+    """
+
+    training_method: str
 
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
         """Return what the network gets and the truth to score, from a batch as it is stored."""
@@ -37,6 +49,10 @@ class Objective(Protocol):
         """Return what is needed of the outputs to a batch, (B, ...)."""
         ...
 
+    def finish(self, model: nn.Module, given: Arguments, truth: Tensor, kept: Tensor) -> Tensor:
+        """Return what was kept of a batch, with what is only found out once, at the end."""
+        ...
+
     def score(self, kept: Tensor, y: Tensor) -> tuple[float, float]:
         """Return the loss without smoothing, and a score of at most 1; higher is better."""
         ...
@@ -46,13 +62,24 @@ class Objective(Protocol):
         ...
 
 
-class Labels:
+class _Plain:
+    """What most objectives share."""
+
+    training_method = "forward"
+
+    def finish(self, model: nn.Module, given: Arguments, truth: Tensor, kept: Tensor) -> Tensor:
+        """Return what was kept: there is nothing more to find out."""
+        del model, given, truth
+        return kept
+
+
+class Labels(_Plain):
     """One of K classes; the network returns logits (B, K). The score is the accuracy."""
 
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
         """Return the batch as it is; tokens as int64."""
         del training
-        return (x.long() if x.dtype == torch.int32 else x,), y
+        return (_trimmed(x).long() if x.dtype == torch.int32 else x,), y
 
     def loss(self, outputs: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
         """Return the cross-entropy."""
@@ -73,7 +100,7 @@ class Labels:
         return kept.softmax(1).numpy()
 
 
-class Values:
+class Values(_Plain):
     """One value or several; the network returns (B, 1) or (B, H). The score is R².
 
     Args:
@@ -117,7 +144,7 @@ class Values:
         return outputs if self._several else outputs.squeeze(1)
 
 
-class Tokens:
+class Tokens(_Plain):
     """A choice for each token; the network returns logits (B, T, K).
 
     The score is exp(-loss): the probability that a true token is given, their geometric mean.
@@ -126,22 +153,17 @@ class Tokens:
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
         """Return tokens and labels as int64."""
         del training
-        return (x.long(),), y.long()
+        tokens = _trimmed(x)
+        return (tokens.long(),), y[:, : tokens.shape[1]].long()
 
     def loss(self, outputs: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
         """Return the mean cross-entropy of the tokens that are scored, never smoothed."""
         del smoothing
-        return F.cross_entropy(outputs.flatten(0, 1), y.flatten(), ignore_index=IGNORED)
+        return F.cross_entropy(outputs.flatten(0, 1), y.flatten(), ignore_index=NOT_SCORED)
 
     def keep(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the columns nats, right and tokens of each example, (B, 3)."""
-        scored = y != IGNORED
-        nats = F.cross_entropy(
-            outputs.flatten(0, 1), y.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        right = (outputs.argmax(2) == y) & scored
-        columns = (nats.view_as(y), right, scored)
-        return torch.stack([column.sum(1, dtype=torch.float32) for column in columns], dim=1)
+        return count_tokens(outputs, y)
 
     def score(self, kept: Tensor, y: Tensor) -> tuple[float, float]:
         """Return the mean cross-entropy of a token, and exp of minus it."""
@@ -167,8 +189,6 @@ class Tags(Tokens):
 
     def keep(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the columns of `Tokens`, then found, named and there, (B, 6)."""
-        from assay.metrics.tokens import count_spans
-
         counted = count_spans(outputs.argmax(2).numpy(), y.numpy(), self._classes)
         return torch.cat([super().keep(outputs, y), torch.from_numpy(counted).float()], dim=1)
 
@@ -176,47 +196,93 @@ class Tags(Tokens):
 class TextToText(Tokens):
     """The tokens of an answer to a source; the network is called with both.
 
-    Each token of the answer is predicted from those before it, the true ones.
+    Each token of the answer is predicted from those before it, the true ones. At the end the
+    network writes answers of its own, the likeliest token each time, and they are counted too.
+
+    Args:
+        tokenizer: Turns tokens into text; None leaves the own answers out.
     """
+
+    def __init__(self, tokenizer: Tokenizer | None) -> None:
+        self._tokenizer = tokenizer
 
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
         """Return the source, the answer one place to the right, and the answer."""
         del training
-        truth = y.long()
+        truth = _trimmed(y).long()
         begin = torch.full_like(truth[:, :1], BEGIN)
         given = torch.cat([begin, truth[:, :-1]], dim=1)
-        return (x.long(), given), truth.masked_fill(truth == PAD, IGNORED)
+        return (_trimmed(x).long(), given), truth.masked_fill(truth == PAD, NOT_SCORED)
 
     def loss(self, outputs: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
         """Return the mean cross-entropy of a token."""
         return F.cross_entropy(
-            outputs.flatten(0, 1), y.flatten(), ignore_index=IGNORED, label_smoothing=smoothing
+            outputs.flatten(0, 1), y.flatten(), ignore_index=NOT_SCORED, label_smoothing=smoothing
         )
 
 
+    def finish(self, model: nn.Module, given: Arguments, truth: Tensor, kept: Tensor) -> Tensor:
+        """Return the columns of `kept`, then those of the texts that the network writes."""
+        if self._tokenizer is None:
+            return kept
+        begin = torch.full((len(truth), 1), BEGIN)
+        writer = model if isinstance(model, Generative) else Uncached(model)
+        written = decode(writer, begin, most=truth.shape[1], choose=greedy, source=given[0])
+        said, meant = (
+            [self._tokenizer.decode(row) for row in rows.tolist()]
+            for rows in (written, truth.masked_fill(truth == NOT_SCORED, PAD))
+        )
+        counted = torch.from_numpy(count_texts(said, meant)).float()
+        return torch.cat([kept, counted], dim=1)
+
+
 class Masked(Tokens):
-    """The tokens that were masked; in training they are drawn anew in every batch.
+    """The tokens that were hidden; in training they are drawn anew in every batch.
+
+    In training the network also says how two sentences belong together, where rows have two.
 
     Args:
         vocabulary: Tokens to choose from.
+        part: What makes the pairs of sentences: `masking.exchange_second` or `swap_sentences`.
     """
 
-    def __init__(self, vocabulary: int) -> None:
-        self._vocabulary = vocabulary
+    training_method = "forward_pair"
 
-    def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
-        """Return the masked tokens and the labels of those that are to be found."""
-        from assay.learners.masking import mask
+    def __init__(self, vocabulary: int, part: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+        self._vocabulary, self._part = vocabulary, part
 
+    def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Any]:
+        """Return the rows with hidden tokens, and what they were (in training: and the pairs)."""
         del y
-        tokens = x.long()
-        generator = None if training else torch.Generator().manual_seed(_steady_seed(tokens))
-        masked, labels = mask(tokens, self._vocabulary, generator=generator)
-        return (masked,), labels
+        tokens = _trimmed(x).long()
+        if not training:
+            masked, labels = mask_by_example(tokens, self._vocabulary)
+            return (masked,), labels
+        rows, pairs = self._part(tokens)
+        masked, labels = mask(rows, self._vocabulary)
+        return (masked,), (labels, pairs)
+
+    def loss(self, outputs: Any, y: Any, *, smoothing: float) -> Tensor:
+        """Return the cross-entropy of the hidden tokens, in training plus that of the pairs."""
+        if isinstance(y, Tensor):
+            return super().loss(outputs, y, smoothing=smoothing)
+        if isinstance(outputs, Tensor):  # a network that says nothing of pairs
+            return super().loss(outputs, y[0], smoothing=smoothing)
+        (tokens, pairs), (labels, belong) = outputs, y
+        found = super().loss(tokens.float(), labels, smoothing=smoothing)
+        if (belong != NOT_SCORED).any():
+            found = found + F.cross_entropy(pairs.float(), belong, ignore_index=NOT_SCORED)
+        return found
 
 
 def objective_for(
-    task: Task, *, classes: tuple[str, ...], outputs: int, y: np.ndarray | None = None
+    task: Task,
+    *,
+    classes: tuple[str, ...],
+    outputs: int,
+    y: np.ndarray | None = None,
+    tokenizer: Tokenizer | None = None,
+    model: nn.Module | None = None,
 ) -> Objective:
     """Return the objective of a task.
 
@@ -226,6 +292,8 @@ def objective_for(
         outputs: Width of the network's answer.
         y: The training part's targets, which say on what scale values are learned; None is for
             targets of mean 0 and deviation 1.
+        tokenizer: Of the text, where a network writes some.
+        model: Which says what its pairs of sentences are, where it learns from some.
     """
     answers = TASKS[task].answers
     if answers == "label":
@@ -235,18 +303,16 @@ def objective_for(
         return Values(mean, deviation, several=answers == "values")
     if answers == "labels":
         return Tags(classes)
-    forms: Mapping[str, Any] = {
-        "language-modeling": Tokens,
-        "text-to-text": TextToText,
-        "masked-language-modeling": lambda: Masked(outputs),
-    }
-    return forms[task]()
+    if task == "masked-language-modeling":
+        ordered = getattr(model, "pairs", "") == "order"
+        return Masked(outputs, swap_sentences if ordered else exchange_second)
+    return TextToText(tokenizer) if task == "text-to-text" else Tokens()
 
 
-def _steady_seed(tokens: Tensor) -> int:
-    """Return a number that the tokens alone decide, so that evaluations mask alike."""
-    weights = torch.arange(1, tokens.numel() + 1).view_as(tokens)
-    return int((tokens * weights).sum()) % 2**31
+def _trimmed(tokens: Tensor) -> Tensor:
+    """Return tokens (B, T) without the columns at the end that are padding in every row."""
+    real = (tokens != PAD).any(dim=0).nonzero()
+    return tokens[:, : int(real[-1]) + 1] if len(real) else tokens[:, :1]
 
 
 def _r2(predicted: Tensor, truth: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Torch's fused optimizers with a one-cycle schedule, on weights in any memory format."""
+"""Torch's fused optimizers with a schedule of the rate, on weights in any memory format."""
 
 from __future__ import annotations
 
@@ -11,19 +11,7 @@ from torch.optim.sgd import sgd
 
 from assay.engine.spec import Recipe
 from assay.learners.fine_tuning import BODY_RATE
-
-
-def one_cycle(step: int, *, steps: int, warmup: float) -> float:
-    """Return the fraction of the peak learning rate at `step`: up in a line, down in a line.
-
-    Args:
-        step: From 0; the last one is `steps - 1`.
-        steps: Of the whole run.
-        warmup: Fraction of all steps before the peak, in [0, 1).
-    """
-    rise = warmup * steps
-    up = (step + 1) / rise if rise else 1.0
-    return min(up, (steps - step) / max(steps - rise, 1.0), 1.0)
+from assay.learners.schedule import SCHEDULES
 
 
 class Optimization:
@@ -69,7 +57,10 @@ class Optimization:
     @torch.no_grad()
     def step(self) -> None:
         """Clip, update and forget the gradients."""
-        rate = self.recipe.lr * one_cycle(self.taken, steps=self.steps, warmup=self.recipe.warmup)
+        share_of_peak = SCHEDULES[self.recipe.schedule]
+        rate = self.recipe.lr * share_of_peak(
+            self.taken, steps=self.steps, warmup=self.recipe.warmup
+        )
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip, foreach=True)
         for group, share in zip(self._groups, self._shares, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -51,11 +51,13 @@ class Supervised:
         self._fine_tuning = fine_tuning
         self._train()
         self._auxiliary: float = getattr(model, "auxiliary_weight", 0.0)
-        scores: Callable[..., Tensor | list[Tensor]] = (
-            cast(Auxiliary, model).forward_all if self._auxiliary else model
-        )
-        self._training = _compiled(scores) if plan.compile else scores
         self.objective = objective or Labels()
+        scores: Callable[..., Any] = model
+        if self._auxiliary:
+            scores = cast(Auxiliary, model).forward_all
+        elif self.objective.training_method != "forward":
+            scores = getattr(model, self.objective.training_method, model)
+        self._training = _compiled(scores) if plan.compile else scores
         slow = fine_tuning.body if fine_tuning else frozenset[str]()
         self.optimization = Optimization(model, recipe=recipe, steps=steps, slow=slow)
         self._smoothing = recipe.label_smoothing
@@ -77,7 +79,7 @@ class Supervised:
 
     def predict(self, batches: Iterable[Tensor], y: Tensor) -> np.ndarray:
         """Return the objective's answers to examples whose truth is `y`."""
-        return self.objective.answers(self._kept(batches, y))
+        return self.objective.answers(self._kept(batches, y, last=True))
 
     def state(self) -> dict[str, Tensor]:
         """Return model and optimizer tensors and the step count."""
@@ -102,9 +104,9 @@ class Supervised:
     def _training_loss(self, x: Tensor, y: Tensor) -> Tensor:
         given, truth = self.objective.ask(x, y, training=True)
         found = self._forward(given, self._training)
-        scores = [found] if isinstance(found, Tensor) else found
+        scores = found if isinstance(found, list) else [found]
         losses = (
-            self.objective.loss(s.float(), truth, smoothing=self._smoothing) for s in scores
+            self.objective.loss(_widened(s), truth, smoothing=self._smoothing) for s in scores
         )
         *auxiliary, loss = losses
         for other in auxiliary:
@@ -120,7 +122,7 @@ class Supervised:
     def _precision(self) -> AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
 
-    def _kept(self, batches: Iterable[Tensor], y: Tensor) -> Tensor:
+    def _kept(self, batches: Iterable[Tensor], y: Tensor, *, last: bool = False) -> Tensor:
         """Return what the objective keeps of the outputs to each example."""
         self.model.eval()
         try:
@@ -130,7 +132,10 @@ class Supervised:
                 for x in batches:
                     given, truth = self.objective.ask(x, y[seen : seen + len(x)], training=False)
                     outputs = self._forward(given, self.model).float()
-                    kept.append(self.objective.keep(outputs, truth))
+                    found = self.objective.keep(outputs, truth)
+                    if last:
+                        found = self.objective.finish(self.model, given, truth, found)
+                    kept.append(found)
                     seen += len(x)
                 return torch.cat(kept)
         finally:
@@ -146,6 +151,10 @@ def _compiled(scores: Callable[..., Answer]) -> Callable[..., Answer]:
 
     inductor.compile_threads = 1  # a trial's own core
     return torch.compile(scores, dynamic=False)
+
+
+def _widened(scores: Any) -> Any:
+    return scores.float() if isinstance(scores, Tensor) else scores
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -63,18 +63,6 @@ def log_loss(probabilities: Array, truth: Array) -> Score:
     return mean_of(_surprise(probabilities, truth))
 
 
-def perplexity(probabilities: Array, truth: Array) -> Score:
-    """Return exp(log loss): the classes among which the model hesitates, at least 1.
-
-    Args:
-        probabilities: Of every token, (N, V).
-        truth: The tokens that came (N,).
-    """
-    surprise = _surprise(probabilities, truth)
-    value = float(np.exp(surprise.mean()))
-    return linearised(value, value * (surprise - surprise.mean()) / len(surprise))
-
-
 def calibration_error(probabilities: Array, truth: Array) -> Score:
     """Return how far confidence and accuracy lie apart, on average over 15 bins, in [0, 1].
 

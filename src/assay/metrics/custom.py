@@ -21,8 +21,9 @@ Function = Callable[[Array, Array], Any]
 def file_metric(name: str, task: str) -> Metric:
     """Return the metric that a function of a user's file computes; the file is executed.
 
-    The function gets predictions (float32 probabilities (N, K), or values (N,)) and truth (N,), and
-    returns a number; larger is better unless it has the attribute `higher_is_better = False`.
+    The function gets predictions (float32 probabilities (N, K), or values (N,)) and truth (N,), of
+    forecasts both (N, H), and returns a number; larger is better unless it has the attribute
+    `higher_is_better = False`.
 
     Args:
         name: path/to/file.py:function.
@@ -114,10 +115,17 @@ def _metric(
         en=label.replace("_", " "),
         zh=label.replace("_", " "),
         tasks=(task,),
-        score=partial(grouped, partial(_number, name, function)),
+        score=partial(grouped, partial(_number, name, _of_task(function, task))),
         source=name,
         higher_is_better=higher_is_better,
     )
+
+
+def _of_task(function: Function, task: str) -> Function:
+    """Return a function that gets the truth of forecasts as (N, H), without the naive error."""
+    if task != "forecasting":
+        return function
+    return lambda predicted, truth: function(predicted, truth[:, :-1].copy())
 
 
 def _number(name: str, function: Function, predicted: Array, truth: Array) -> float:

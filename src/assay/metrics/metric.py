@@ -35,7 +35,9 @@ class Metric:
         en: What people call it.
         zh: The same in Chinese.
         tasks: That have it; see `data.dataset.TASKS`.
-        score: Of predictions and truth. Predictions are probabilities (N, K) or values (N,).
+        score: Of predictions and truth. Predictions are probabilities (N, K), values (N,)
+            or (N, H), or the sums (N, C) of a token task, beside which the truth is of no
+            influence.
         source: Paper and equation, or what defines it.
         higher_is_better: Otherwise smaller is better.
         share: Whether it is a fraction, shown in percent.

@@ -1,4 +1,8 @@
-"""Metrics of values (N,) against values (N,)."""
+"""Metrics of values (N,) against values (N,), and of forecasts (N, H) against what came.
+
+The truth of forecasts is (N, H + 1): the values of the H periods, then the naive error by which
+`mase` divides, see `data.windows.judged`. What an example adds is the mean over its horizon.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from assay.metrics.metric import Array, Score, linearised, mean_of
 
 def mae(predicted: Array, truth: Array) -> Score:
     """Return the mean absolute error, at least 0."""
-    return mean_of(np.abs(_error(predicted, truth)))
+    return mean_of(_over_horizon(np.abs(_error(predicted, truth))))
 
 
 def rmse(predicted: Array, truth: Array) -> Score:
     """Return the root of the mean squared error, at least 0."""
-    squares = np.square(_error(predicted, truth))
+    squares = _over_horizon(np.square(_error(predicted, truth)))
     value = float(np.sqrt(squares.mean()))
     slopes = (squares - squares.mean()) / (2 * value * len(squares)) if value else 0 * squares
     return linearised(value, slopes)
@@ -53,20 +57,38 @@ def smape(predicted: Array, truth: Array) -> Score:
     Source: Makridakis, 1993, https://doi.org/10.1016/0169-2070(93)90079-3 (there in percent).
     """
     error = np.abs(_error(predicted, truth))
-    size = np.abs(predicted.astype(np.float64)) + np.abs(truth.astype(np.float64))
-    return mean_of(np.divide(2 * error, size, out=np.zeros_like(error), where=size > 0))
+    size = np.abs(predicted.astype(np.float64)) + np.abs(_came(predicted, truth))
+    shares = np.divide(2 * error, size, out=np.zeros_like(error), where=size > 0)
+    return mean_of(_over_horizon(shares))
 
 
-def naive_error(history: Array, season: int = 1) -> float:
-    """Return the mean absolute error of repeating what came one season ago, in the training part.
+def mase(predicted: Array, truth: Array) -> Score:
+    """Return the mean absolute error over that of repeating the last season, in training.
+
+    Below 1 a forecast errs less than repeating the last season did, one step ahead, in training.
+
+    Source: Hyndman and Koehler, 2006, https://doi.org/10.1016/j.ijforecast.2006.03.001, section
+    3; with seasons, Hyndman and Athanasopoulos, "Forecasting: Principles and Practice", 3rd ed.,
+    section 5.8.
 
     Args:
-        history: One series of the training part, longer than a season.
-        season: Steps after which the series repeats; 1 repeats the last value.
+        predicted: Forecasts (N, H).
+        truth: What came, then the naive error (N, H + 1).
     """
-    wide = history.astype(np.float64)
-    return float(np.abs(wide[season:] - wide[:-season]).mean())
+    error = _over_horizon(np.abs(_error(predicted, truth)))
+    return mean_of(error / truth[:, -1].astype(np.float64))
+
+
+def _over_horizon(values: Array) -> Array:
+    """Return one value for each example: (N,) as it is, the mean of (N, H) over H."""
+    return values if values.ndim == 1 else values.mean(axis=1)
+
+
+def _came(predicted: Array, truth: Array) -> Array:
+    """Return the truth alone, without the naive error that follows it in forecasts."""
+    wide = truth.astype(np.float64)
+    return wide if predicted.ndim == 1 else wide[:, : predicted.shape[1]]
 
 
 def _error(predicted: Array, truth: Array) -> Array:
-    return predicted.astype(np.float64) - truth.astype(np.float64)
+    return predicted.astype(np.float64) - _came(predicted, truth)

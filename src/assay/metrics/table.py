@@ -9,12 +9,14 @@ from functools import partial
 import numpy as np
 
 from assay.data.dataset import TASKS
-from assay.metrics import classification, ranking, regression, text
+from assay.metrics import classification, ranking, regression, text, tokens
 from assay.metrics.metric import Metric
 
-_LABELS = tuple(task for task in TASKS if task.endswith("classification"))
-_VALUES = tuple(task for task in TASKS if task.endswith("regression"))
+_LABELS = tuple(task for task, facts in TASKS.items() if facts.answers == "label")
+_VALUES = tuple(task for task, facts in TASKS.items() if facts.answers == "value")
+_TOKENS = tuple(task for task, facts in TASKS.items() if facts.sums)
 _SKLEARN = "https://scikit-learn.org/stable/modules/model_evaluation.html"
+_CONLL = "Tjong Kim Sang and De Meulder, 2003, https://aclanthology.org/W03-0419"
 
 
 def top_metric(k: int) -> Metric:
@@ -127,10 +129,20 @@ _ALL = (
         recorded=True,
     ),
     Metric(
+        name="mase",
+        en="MASE",
+        zh="平均绝对标度误差",
+        tasks=("forecasting",),
+        score=regression.mase,
+        source="Hyndman and Koehler, 2006, https://doi.org/10.1016/j.ijforecast.2006.03.001",
+        higher_is_better=False,
+        recorded=True,
+    ),
+    Metric(
         name="rmse",
         en="RMSE",
         zh="均方根误差",
-        tasks=_VALUES,
+        tasks=(*_VALUES, "forecasting"),
         score=regression.rmse,
         source=_SKLEARN,
         higher_is_better=False,
@@ -140,7 +152,7 @@ _ALL = (
         name="mae",
         en="mean absolute error",
         zh="平均绝对误差",
-        tasks=_VALUES,
+        tasks=(*_VALUES, "forecasting"),
         score=regression.mae,
         source=_SKLEARN,
         higher_is_better=False,
@@ -160,19 +172,38 @@ _ALL = (
         name="smape",
         en="sMAPE",
         zh="对称平均绝对百分比误差",
-        tasks=(*_VALUES, "series-forecasting"),
+        tasks=(*_VALUES, "forecasting"),
         score=regression.smape,
         source="Makridakis, 1993, https://doi.org/10.1016/0169-2070(93)90079-3",
         higher_is_better=False,
         recorded=True,
     ),
-    Metric(  # of values that were divided by the naive_error of their series
-        name="mase",
-        en="MASE",
-        zh="平均绝对标度误差",
-        tasks=("series-forecasting",),
-        score=regression.mae,
-        source="Hyndman and Koehler, 2006, https://doi.org/10.1016/j.ijforecast.2006.03.001",
+    Metric(
+        name="span-f1",
+        en="span F1",
+        zh="片段 F1",
+        tasks=("token-classification",),
+        score=tokens.span_f1,
+        source=_CONLL,
+        share=True,
+        recorded=True,
+    ),
+    Metric(
+        name="bleu",
+        en="BLEU",
+        zh="BLEU",
+        tasks=("text-to-text",),
+        score=text.bleu,
+        source="Papineni et al., 2002, https://aclanthology.org/P02-1040",
+        recorded=True,
+    ),
+    Metric(
+        name="token-log-loss",
+        en="log loss per token",
+        zh="每词元对数损失",
+        tasks=_TOKENS,
+        score=tokens.log_loss,
+        source=_SKLEARN,
         higher_is_better=False,
         recorded=True,
     ),
@@ -180,19 +211,69 @@ _ALL = (
         name="perplexity",
         en="perplexity",
         zh="困惑度",
-        tasks=("language-modelling",),
-        score=classification.perplexity,
+        tasks=_TOKENS,
+        score=tokens.perplexity,
         source="Jelinek et al., 1977, https://doi.org/10.1121/1.2016299",
         higher_is_better=False,
         recorded=True,
     ),
     Metric(
-        name="bleu",
-        en="BLEU",
-        zh="BLEU",
-        tasks=("translation",),
-        score=text.bleu,
-        source="Papineni et al., 2002, https://aclanthology.org/P02-1040",
+        name="token-accuracy",
+        en="token accuracy",
+        zh="词元准确率",
+        tasks=_TOKENS,
+        score=tokens.accuracy,
+        source=_SKLEARN,
+        share=True,
+        recorded=True,
+    ),
+    Metric(
+        name="span-precision",
+        en="span precision",
+        zh="片段精确率",
+        tasks=("token-classification",),
+        score=tokens.span_precision,
+        source=_CONLL,
+        share=True,
+        recorded=True,
+    ),
+    Metric(
+        name="span-recall",
+        en="span recall",
+        zh="片段召回率",
+        tasks=("token-classification",),
+        score=tokens.span_recall,
+        source=_CONLL,
+        share=True,
+        recorded=True,
+    ),
+    Metric(
+        name="exact-match",
+        en="exact match",
+        zh="完全匹配率",
+        tasks=("text-to-text",),
+        score=text.exact_match,
+        source="Rajpurkar et al., 2016, https://arxiv.org/abs/1606.05250",
+        share=True,
+        recorded=True,
+    ),
+    Metric(
+        name="rouge-l",
+        en="ROUGE-L",
+        zh="ROUGE-L",
+        tasks=("text-to-text",),
+        score=text.rouge_l,
+        source="Lin, 2004, https://aclanthology.org/W04-1013, section 3.1",
+        share=True,
+        recorded=True,
+    ),
+    Metric(
+        name="chrf",
+        en="chrF2",
+        zh="chrF2",
+        tasks=("text-to-text",),
+        score=text.chrf,
+        source="Popović, 2015, https://aclanthology.org/W15-3049",
         recorded=True,
     ),
 )
@@ -212,6 +293,14 @@ ALIASES: Mapping[str, str] = {
     "roc-auc": "auroc",
 }
 
+OF_TOKENS: Mapping[str, str] = {  # what a name means where an example has many answers
+    "accuracy": "token-accuracy",
+    "log-loss": "token-log-loss",
+    "macro-f1": "span-f1",
+    "precision": "span-precision",
+    "recall": "span-recall",
+}
+
 
 def metrics_of(task: str) -> dict[str, Metric]:
     """Return the metrics that a task has, the headline first."""
@@ -222,8 +311,8 @@ def evaluate(predicted: np.ndarray, truth: np.ndarray, task: str) -> dict[str, f
     """Return what a trial's record keeps of one part; a metric that is not defined is left out.
 
     Args:
-        predicted: Probabilities (N, K), or values (N,) for regression.
-        truth: Labels or values (N,).
+        predicted: Probabilities (N, K), values (N,) or (N, H), or the sums (N, C) of a token task.
+        truth: Labels or values, (N, H + 1) for forecasts; of no influence beside sums.
         task: One of `data.dataset.TASKS`.
     """
     recorded = [metric for metric in metrics_of(task).values() if metric.recorded]

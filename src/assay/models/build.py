@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from assay.canon.card import SERIES, Adaptation, Architecture, Shape, Variant
 from assay.canon.catalog import catalog
 from assay.canon.idea import check_removable, parted
-from assay.canon.task import Task
+from assay.canon.task import TASKS, Task
 from assay.errors import BadArgumentError, nearest
 
 if TYPE_CHECKING:
@@ -81,12 +81,13 @@ def unchecked(
         return _without(idea, whole, complete, inputs)
     card, variant = catalog().entry(whole)
     given = card.native(variant) if inputs is None else tuple(inputs)
-    count = variant.outputs if outputs is None else _checked_outputs(outputs)
     asked = _checked_task(card, variant, given, task)
+    native = given[1] if TASKS[asked].answers == "tokens" else variant.outputs
+    count = native if outputs is None else _checked_outputs(outputs)
     if weights is not None:
         from assay.models.weights import build_with_weights
 
-        return build_with_weights(card, variant, given, count, str(weights))
+        return build_with_weights(card, variant, given, count, str(weights), asked)
     adaptation = card.adapt(variant, given, asked)
     if card.input.kind in SERIES:
         return behind(adaptation, series(variant, given, count, adaptation, asked))

@@ -99,6 +99,8 @@ class TokenCheck:
         whole = tokens.dtype in (torch.int64, torch.int32) and tokens.dim() == 2
         if not whole or not 1 <= tokens.shape[1] <= self.most or not len(tokens):
             return False
+        if tokens.is_meta:
+            return True
         least, greatest = tokens.aminmax()
         return bool(least >= 0) and bool(greatest < self.vocabulary)
 
@@ -140,5 +142,6 @@ def _of_images(
         return InputCheck(name, inputs)
     adaptation = card.adapt(variant, inputs)
     stem = card.small if adaptation and adaptation.small else None
-    least = stem.least if stem else card.input.least
-    return InputCheck(name, (inputs[0], *map(min, least[1:], inputs[1:])), (1, 2))
+    own = getattr(network, "least_side", 1)  # of a form that depends on what it was built for
+    least = [max(own, side) for side in (stem.least if stem else card.input.least)[1:]]
+    return InputCheck(name, (inputs[0], *map(min, least, inputs[1:])), (1, 2))

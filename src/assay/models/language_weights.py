@@ -1,4 +1,4 @@
-"""A network of tokens with weights that somebody has learned, under transformers' names or ours."""
+"""A network of sequences or tokens with learned weights, under transformers' names or ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.canon.card import Architecture, Shape, Variant
-from assay.canon.task import Task
+from assay.canon.task import TASKS, Task
 from assay.errors import DataError
 from assay.models.build import series
 from assay.models.dry import unstarted
@@ -22,7 +22,7 @@ _OF_WORDS = ("language-modeling", "masked-language-modeling", "text-to-text")
 
 @dataclass
 class LanguageFit:
-    """How the tensors of a file go into a network of tokens, and what stands against it.
+    """How the tensors of a file go into a network, and what stands against it.
 
     Attributes:
         tensors: What to load, under our names.
@@ -108,8 +108,9 @@ def _ours(asked: Asked, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _fit(asked: Asked, tensors: Mapping[str, Tensor]) -> LanguageFit:
     slots, known = asked.shapes(), _known(asked)
-    by_place = changed(slots, asked.shapes(longer=1))
-    by_word = changed(slots, asked.shapes(more=1))
+    tokens = TASKS[asked.task].reads == "tokens"
+    by_place = changed(slots, asked.shapes(longer=1)) if tokens else {}
+    by_word = changed(slots, asked.shapes(more=1)) if tokens else {}
     of_words = asked.task in _OF_WORDS
     by_label = {} if of_words else changed(slots, asked.shapes(labels=1))
     heads = known - _shared_by_tasks(asked)

@@ -81,8 +81,11 @@ def build_with_weights(
     except DataError as error:
         raise DataError(f"{_asked(variant, inputs, outputs)}: {error}") from error
     if task is not None and card.input.kind in SERIES:
+        adaptation = card.adapt(variant, inputs, task)
+        if adaptation is not None:
+            inputs, task = adaptation.inputs, "sequence-classification"
         asked = Asked(card=card, variant=variant, inputs=inputs, outputs=outputs, task=task)
-        return _language(asked, tensors, source, file)
+        return _series(asked, adaptation, tensors, source, file)
     best = _best(card, variant, inputs, outputs, tensors)
     if best.faults:
         raise _misfit(card, variant, inputs, outputs, found, tensors, best)
@@ -103,9 +106,16 @@ def build_with_weights(
     return whole
 
 
-def _language(asked: Asked, tensors: Mapping[str, Tensor], source: str, file: Path) -> nn.Module:
+def _series(
+    asked: Asked,
+    adaptation: Adaptation | None,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    file: Path,
+) -> nn.Module:
     network = series(asked.variant, asked.inputs, asked.outputs, None, asked.task)
     found = load_language(network, asked, tensors, file)
+    whole = behind(adaptation, network)
     pretrained = Pretrained(
         source=source,
         file=file,
@@ -114,8 +124,8 @@ def _language(asked: Asked, tensors: Mapping[str, Tensor], source: str, file: Pa
         fresh=found.fresh,
         unused=found.unused,
     )
-    network.pretrained = pretrained  # type: ignore[assignment]  # modules hold plain values too
-    return network
+    whole.pretrained = pretrained  # type: ignore[assignment]  # modules hold plain values too
+    return whole
 
 
 def full_size(card: Architecture, variant: Variant, inputs: Shape) -> Adaptation | None:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
+from assay.canon.task import TASKS, Answers
 from assay.compare.result import CandidateResult, Estimate, StudyResult
 from assay.errors import AssayError
 from assay.metrics import METRICS, Metric, metric_for
@@ -163,10 +165,24 @@ def scores_of(result: StudyResult) -> Scores:
 
 
 def validation_of(result: StudyResult) -> Scores:
-    """Return how scores on the validation part are written: accuracy, or R² without classes."""
-    share = bool(result.data.get("classes"))
+    """Return how scores on the validation part are written: all but R² are shares."""
+    share = answers_of(result) not in ("value", "values")
     headline = scores_of(result)
     return headline if share and headline.share else Scores(share, 1 if share else 3)
+
+
+def answers_of(result: StudyResult) -> Answers:
+    """Return what one answer is in a study: a label, unless its data say otherwise."""
+    facts = TASKS.get(result.data.get("task"))  # type: ignore[call-overload]
+    if facts is None:
+        return "label" if result.data.get("classes") else "value"
+    return cast(Answers, facts.answers)
+
+
+def validation_word(result: StudyResult) -> str:
+    """Return the name in `text` of what is scored on the validation part."""
+    words = {"label": "accuracy", "value": "r2", "values": "r2"}
+    return words.get(answers_of(result), "likelihood")
 
 
 def metric_label(result: StudyResult, lang: str) -> str:

@@ -74,6 +74,7 @@ def _view(page: Page) -> dict[str, Any]:
     return {
         "t": t, "result": result, "score": score, "n": figures, "metric": page.metric,
         "metric_head": t("test_metric", metric=page.metric),
+        "hardest_about": _HARDEST[figures.answers_of(result)],
         "val_metric": _capital(_validation(page)), "val_name": _validation(page),
         "seeds": _most_seeds(result),
         "seeds_text": _seeds_text(page),
@@ -143,7 +144,7 @@ def _ranking_about(page: Page) -> str:
 
 def _validation(page: Page) -> str:
     """Return the name of the score on the validation part."""
-    return page.words("accuracy" if figures.validation_of(page.result).share else "r2")
+    return page.words(figures.validation_word(page.result))
 
 
 def _concerns(page: Page) -> dict[str, list[dict[str, str]]]:
@@ -453,14 +454,26 @@ def _cut(page: Page, confusion: Mapping[str, Any]) -> str:
 # Hardest examples
 
 
+_HARDEST = {
+    "label": "hardest_about",
+    "value": "hardest_about_regression",
+    "values": "hardest_about_regression",
+    "labels": "hardest_about_tokens",
+    "tokens": "hardest_about_tokens",
+}
+
+
 def _hard(page: Page, item: Hard) -> dict[str, Any]:
     t, side = page.words, picture_side(item.png)
-    if page.result.data.get("classes"):
+    answers = figures.answers_of(page.result)
+    if answers == "label":
         read = t("mostly", label=item.predicted)
         share = t("wrong", share=f"{100 * item.wrong:.0f}%")
-    else:
+    elif answers in ("value", "values"):
         read = t("mean_prediction", value=item.predicted)
         share = t("mean_error", value=figures.significant(item.wrong))
+    else:
+        read, share = t("tokens_wrong", share=f"{100 * item.wrong:.0f}%"), ""
     return {
         "id": item.id, "truth": item.truth, "read": read,
         "share": share, "image": item.png if side else "", "pixels": side and side <= 64,

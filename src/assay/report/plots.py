@@ -14,7 +14,15 @@ from unicodedata import east_asian_width
 from assay.compare.result import CandidateResult, StudyResult
 from assay.report import charts, figures
 from assay.report.codec import cleaned
-from assay.report.figures import Scores, metric_label, name_of, scores_of, validation_of, words_of
+from assay.report.figures import (
+    Scores,
+    metric_label,
+    name_of,
+    scores_of,
+    validation_of,
+    validation_word,
+    words_of,
+)
 from assay.report.text import Words
 
 if TYPE_CHECKING:
@@ -306,7 +314,7 @@ def _curves(sheet: Sheet) -> Figure | None:
     share = validation_of(sheet.result).share
     axes.set_ylim(low, min(high, 1.006) if share else high)
     axes.set_xlim(0, 1.01 * max(curve["seconds"][-1] for curve in found) or 1)
-    validation = sheet.words("accuracy" if share else "r2")
+    validation = sheet.words(validation_word(sheet.result))
     axes.set_xlabel(sheet.words("training_seconds"))
     axes.set_ylabel(sheet.words("val_metric", metric=validation))
     _percent(axes.yaxis, share=share)

@@ -96,6 +96,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "all trials. Look for wrong values here first.",
         "所有试验平均误差最大的测试样本。先在这里检查目标值是否有误。",
     ),
+    "hardest_about_tokens": (
+        "Test examples with the largest share of wrong tokens over all trials.",
+        "所有试验中错误词元占比最高的测试样本。",
+    ),
     "adapted_about": (
         "These networks were made for other inputs; this is how each was fitted to these data.",
         "这些网络原本为其他输入设计；以下是各自为适应此数据所做的改动。",
@@ -158,6 +162,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "mostly": ("mostly read as {label}", "多被判为 {label}"),
     "mean_prediction": ("predicted {value} on average", "平均预测值 {value}"),
     "wrong": ("{share} of trials wrong", "{share} 的试验判错"),
+    "tokens_wrong": ("{share} of its tokens wrong", "{share} 的词元错误"),
     "mean_error": ("mean error {value}", "平均误差 {value}"),
     "most_confused": ("Most frequent mistakes", "最常见的错误"),
     "taken_for": ("{truth} taken for {predicted}", "{truth} 被判为 {predicted}"),
@@ -171,6 +176,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "accuracy": ("accuracy", "准确率"),
     "rmse": ("RMSE", "均方根误差"),
     "r2": ("R²", "R²"),
+    "likelihood": ("probability of a true token", "真实词元的概率"),
     "test_metric": ("Test {metric}", "测试{metric}"),
     "val_metric": ("validation {metric}", "验证{metric}"),
     "plan": ("How it was computed", "计算方式"),

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
-from assay.data.dataset import TASKS, Dataset
+from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.names import shown
+from assay.data.target import spread
 from assay.engine.spec import Candidate
-from assay.engine.target import spread
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, UnknownNameError
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class Artifact:
     digest: str  # of its code when it was trained
     family: str
     adaptation: Mapping[str, str]
-    task: str
+    task: Task
     inputs: tuple[int, ...]
     outputs: int
     classes: tuple[str, ...]
@@ -181,7 +181,7 @@ def check_weights(artifact: Artifact) -> None:
 
 def _target(dataset: Dataset) -> dict[str, float]:
     """Return the scale that the engine put the target on."""
-    if dataset.classes:
+    if TASKS[dataset.task].answers not in ("value", "values"):
         return {}
     mean, std = spread(dataset.y[dataset.train])
     return {"mean": mean, "std": std}
@@ -360,9 +360,10 @@ _FORM = {  # what every key of artifact.json has to be
 
 def _consistent(artifact: Artifact) -> Artifact:
     """Refuse facts that contradict each other."""
-    regression = artifact.task == "tabular-regression"
-    told, needed = len(artifact.classes), 0 if regression else artifact.outputs
-    if told != needed or regression != bool(artifact.target):
+    answers = TASKS[artifact.task].answers
+    named, scaled = answers in ("label", "labels"), answers in ("value", "values")
+    told, needed = len(artifact.classes), artifact.outputs if named else 0
+    if told != needed or scaled != bool(artifact.target):
         raise _contradiction(
             artifact,
             f"{artifact.outputs} outputs, {told} classes and "
@@ -384,8 +385,10 @@ def _contradiction(artifact: Artifact, what: str) -> DataError:
 
 def _prepares(artifact: Artifact) -> bool:
     """Return whether the preprocessing makes examples of the shape that the network reads."""
-    facts, kind = artifact.preprocessing, artifact.task.split("-")[0]
-    if kind == "tabular":
+    facts, kind = artifact.preprocessing, TASKS[artifact.task].reads
+    if kind == "tokens":
+        return _reads_tokens(artifact)
+    if kind == "table":
         columns = facts.get("columns")
         if facts.get("kind") != "table" or not isinstance(columns, list):
             return False
@@ -401,6 +404,19 @@ def _prepares(artifact: Artifact) -> bool:
     ranged = "range" not in facts or (_is_numbers(facts, "range") and len(facts["range"]) == 2)
     size = facts.get("size")
     return ranged and isinstance(size, list) and artifact.inputs == (channels, *size)
+
+
+def _reads_tokens(artifact: Artifact) -> bool:
+    facts = artifact.preprocessing
+    marks = isinstance(facts.get("begin"), bool) and isinstance(facts.get("end"), bool)
+    described = facts.get("kind") == "tokens" and _is_object(facts.get("tokenizer")) and marks
+    writes = TASKS[artifact.task].answers == "tokens"
+    return (
+        described
+        and _is_count(facts.get("length"))
+        and artifact.inputs[1:] == (facts.get("vocabulary"),)
+        and (not writes or artifact.outputs == artifact.inputs[1])
+    )
 
 
 def _is_numbers(facts: Mapping[str, Any], key: str) -> bool:

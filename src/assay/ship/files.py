@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assay.canon.task import TASKS
 from assay.data.arrays import open_npz
 from assay.data.encode import encode_arrays
 from assay.data.names import listed, shown
 from assay.data.table import read_table
+from assay.data.text_files import texts_in
 from assay.errors import BadArgumentError, DataError, MissingPathError
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ class Answer:
 
     Attributes:
         source: Which one: a path, or a path and a row.
-        label: The most probable class; empty for regression.
+        label: The most probable class, the tags of a text, or the answer to it; empty for values.
         probabilities: The most probable classes, the likeliest first; empty for regression.
-        value: Of a regression; None for classification.
+        value: Of a regression or forecast; None for others.
     """
 
     source: str
@@ -49,7 +51,9 @@ def predict_files(
 
     Args:
         predictor: The model.
-        files: Images, folders of images (searched to the bottom), .csv, .tsv, .parquet, .npz.
+        files: Images, folders of images (searched to the bottom), .csv, .tsv, .parquet, .npz; for
+            texts .txt, each one text, .jsonl and tables with the column of training; for forecasts
+            tables with the history.
         top: Classes to name, at most.
 
     Raises:
@@ -66,10 +70,39 @@ def predict_files(
 
 
 def _answers(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator[Answer]:
+    task = predictor.artifact.task
+    if TASKS[task].reads == "tokens":
+        yield from _of_texts(predictor, paths, top)
+        return
+    if task == "forecasting":
+        yield from _of_histories(predictor, paths)
+        return
     for names, encoded in _encoded(predictor, paths):
         scores = predictor.score(encoded)
         for name, row in zip(names, scores, strict=True):
             yield _answer(predictor, name, row, top)
+
+
+def _of_texts(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator[Answer]:
+    for path in paths:
+        texts = texts_in(path)
+        for start in range(0, len(texts), AT_ONCE):
+            names, group = zip(*texts[start : start + AT_ONCE], strict=True)
+            if predictor.artifact.task == "text-classification":
+                scores = predictor.predict_proba(list(group))
+                rows = zip(names, scores, strict=True)
+                yield from (_answer(predictor, name, row, top) for name, row in rows)
+            else:
+                for name, said in zip(names, predictor.predict(list(group)), strict=True):
+                    yield Answer(name, said if isinstance(said, str) else " ".join(said), {})
+
+
+def _of_histories(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Answer]:
+    for path in paths:
+        found, values = predictor.history(read_table(path), where=str(path))
+        for series, periods, row in zip(found.names, found.periods, values, strict=True):
+            for period, value in zip(periods, row, strict=True):
+                yield Answer(" ".join(filter(None, [series, period])), "", {}, float(value))
 
 
 def _answer(predictor: Predictor, name: str, score: np.ndarray, top: int) -> Answer:

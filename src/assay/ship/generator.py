@@ -94,6 +94,11 @@ class Generator:
         self._context = None if artifact.family == "rnn" else artifact.inputs[0]
         self._check_vocabulary()
 
+    @property
+    def continues(self) -> bool:
+        """Whether what it writes goes on from the prompt, rather than answering it."""
+        return not self._answers
+
     def write(self, prompts: Sequence[str], settings: Settings) -> list[list[Written]]:
         """Return for each prompt its texts, the best first; one, unless beam search gives more.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from assay.canon.task import TASKS
 from assay.data.batches import Normalise
-from assay.data.encode import encode_arrays, encode_images, encode_rows
+from assay.data.encode import (
+    encode_arrays,
+    encode_images,
+    encode_rows,
+    encode_texts,
+    encode_words,
+)
 from assay.data.names import shown
+from assay.data.series_history import History, read_history
 from assay.errors import BadArgumentError
 from assay.ship.artifact import Artifact, write_artifact
 
@@ -28,7 +36,8 @@ class Predictor:
 
     Images are paths, PIL images, or uint8 arrays of the shape the network was trained on. Rows
     are a DataFrame with the columns of the training table, dictionaries, or a 2-d array.
-    Sequences are arrays (N, T, F). One example may be given alone; the answer is always an array.
+    Sequences are arrays (N, T, F); a forecast's history is a DataFrame with the columns of
+    training. Texts are strings. One example may be given alone; the answer is always an array.
 
     Args:
         artifact: Its facts.
@@ -49,7 +58,24 @@ class Predictor:
         return self.artifact.classes
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """Return one label per example, or one value for regression."""
+        """Return one label per example, or one value for regression.
+
+        A model of tags returns a list of them for each text, one for each word between spaces; a
+        forecaster the next values of each series, (S, H); a model of text to text its answers.
+
+        Raises:
+            BadArgumentError: They are not of the kind that the model reads, or it is a language
+                model, which continues texts: see `generate`.
+        """
+        special = {
+            "token-classification": self._tags,
+            "forecasting": self._forecasts,
+            "text-to-text": self._texts,
+            "language-modeling": self._refuse_to_label,
+            "masked-language-modeling": self._refuse_to_label,
+        }.get(self.artifact.task)
+        if special is not None:
+            return special(inputs)
         scores = self.score(self.encode(inputs))
         if not self.classes:
             return scores
@@ -61,7 +87,7 @@ class Predictor:
         Raises:
             BadArgumentError: The model predicts values, which have no probabilities.
         """
-        if not self.classes:
+        if TASKS[self.artifact.task].answers != "label":
             raise BadArgumentError(
                 "`predict_proba` is for classifiers. This model predicts values "
                 f"({self.artifact.name}, {self.artifact.task}); use `predict`."
@@ -77,8 +103,10 @@ class Predictor:
         size = ROWS if self.artifact.preprocessing["kind"] == "table" else BATCH
         pieces = (encoded[start : start + size] for start in range(0, len(encoded), size))
         answers = [self._answer(piece) for piece in pieces]
-        width = (self.artifact.outputs,) if self.classes else ()
-        return np.concatenate([np.empty((0, *width), np.float32), *answers])
+        if not answers:
+            width = (self.artifact.outputs,) if self.classes else ()
+            return np.empty((0, *width), np.float32)
+        return np.concatenate(answers)
 
     def encode(self, inputs: Any) -> np.ndarray:
         """Return examples in the form of the prepared training data, by the code that prepared it.
@@ -93,9 +121,58 @@ class Predictor:
                 return self._encode_images(inputs)
             if kind == "table":
                 return self._encode_rows(inputs)
+            if kind == "tokens":
+                return encode_texts(_several(inputs), self.artifact.preprocessing)
             return self._encode_array(inputs, sides=2)
         except (AttributeError, TypeError) as error:
             raise self._unfit(inputs) from error
+
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        tokens: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        beams: int = 1,
+        length_penalty: float = 1.0,
+        seed: int = 0,
+    ) -> list[str]:
+        """Return for each prompt the text that a language model adds, or the answer to it.
+
+        Args:
+            prompts: One text, or several, which are written together.
+            tokens: New tokens at most; see `ship.generator.Settings`, as for the others.
+            temperature: 0 takes the likeliest token each time.
+            top_k: Draw among so many of the likeliest.
+            top_p: Draw among the fewest that have this probability together.
+            beams: Beginnings that beam search follows; 1 for no search.
+            length_penalty: Of beam search.
+            seed: Of what is drawn; the same seed gives the same texts.
+
+        Raises:
+            BadArgumentError: The model does not write, or an argument lies outside.
+            DataError: A prompt is no text.
+
+        Example:
+            >>> assay.load("winner").generate("Once upon a time", tokens=50)  # doctest: +SKIP
+            [', there was a little girl who ...']
+        """
+        from assay.ship.generator import Generator, Settings
+
+        settings = Settings(
+            tokens=tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            beams=beams,
+            length_penalty=length_penalty,
+            seed=seed,
+        )
+        several = [prompts] if isinstance(prompts, str) else list(prompts)
+        written = Generator(self.artifact, self.model).write(several, settings)
+        return [best.text for best, *_ in written]
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as an artifact that `assay.load` and `assay predict` read.
@@ -108,6 +185,35 @@ class Predictor:
             tensors = self.model.state_dict()
             save_file({name: t.clone().contiguous() for name, t in tensors.items()}, weights)
             return write_artifact(replace(self.artifact, folder=Path(folder).absolute()), weights)
+
+    def _tags(self, inputs: Any) -> np.ndarray:
+        sentences = [text.split() for text in _several(inputs)]
+        encoded, places = encode_words(sentences, self.artifact.preprocessing)
+        scores = self.score(encoded).argmax(axis=2)
+        answers = np.empty(len(sentences), object)
+        for at, (row, where) in enumerate(zip(scores, places, strict=True)):
+            found = where[: len(sentences[at])]
+            answers[at] = [self.classes[row[place]] if place >= 0 else "" for place in found]
+        return answers
+
+    def _forecasts(self, inputs: Any) -> np.ndarray:
+        """Return the next values of each series in a table of its history, (S, H)."""
+        return self.history(inputs)[1]
+
+    def history(self, frame: Any, *, where: str = "the table") -> tuple[History, np.ndarray]:
+        """Return the last window of each series, and the values forecast after it, (S, H)."""
+        found = read_history(frame, self.artifact.preprocessing, where=where)
+        return found, found.forecast(self.score(found.x))
+
+    def _texts(self, inputs: Any) -> np.ndarray:
+        return np.array(self.generate(_several(inputs)), object)
+
+    def _refuse_to_label(self, inputs: Any) -> np.ndarray:
+        del inputs
+        raise BadArgumentError(
+            f"`predict` is for models that label, measure or answer. {self.artifact.name} is for "
+            f"{self.artifact.task}; language models continue texts: use `generate`."
+        )
 
     def _encode_images(self, inputs: Any) -> np.ndarray:
         preprocessing = self.artifact.preprocessing
@@ -154,21 +260,38 @@ class Predictor:
 
     def _answer(self, encoded: np.ndarray) -> np.ndarray:
         examples = torch.from_numpy(np.array(encoded))  # a copy: torch wants to own its memory
-        if examples.ndim == 2:  # a row's answer must not depend on how many come with it
+        kind = self.artifact.preprocessing["kind"]
+        if kind == "tokens":
+            examples = examples.long()
+        if kind == "table":  # a row's answer must not depend on how many come with it
             examples = nn.functional.pad(examples, (0, 0, 0, ROWS - len(examples)))
         with torch.inference_mode():
             outputs: Tensor = self.model(self._normalise(examples)).float()[: len(encoded)]
         if self.classes:
-            return outputs.softmax(dim=1).numpy()
+            return outputs.softmax(dim=-1).numpy()
         target = self.artifact.target
-        return (outputs.squeeze(1) * target["std"] + target["mean"]).numpy()
+        values = outputs * target["std"] + target["mean"]
+        return (values if self.artifact.task == "forecasting" else values.squeeze(1)).numpy()
 
 
 _READS = {
     "image": "images: paths, PIL images, or arrays (N, H, W), (N, H, W, C) or (N, C, H, W)",
     "sequence": "sequences: arrays (N, T, F)",
+    "tokens": "texts: one string or several",
     "table": "rows: a DataFrame, dictionaries, or an array (N, columns)",
 }
+
+
+def _several(inputs: Any) -> list[str]:
+    """Return texts, one or several, as a list.
+
+    Raises:
+        TypeError: One of them is no string.
+    """
+    texts = [inputs] if isinstance(inputs, str) else list(inputs)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("texts are strings")
+    return texts
 
 
 def _is_picture(value: Any) -> bool:

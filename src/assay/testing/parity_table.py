@@ -1,4 +1,4 @@
-"""The table of every entry that torchvision or timm has too, computed and kept in docs/parity.md.
+"""The table of every entry that a library has too, computed and kept in docs/parity.md.
 
 python -m assay.testing.parity_table [NAME ...]
 
@@ -17,19 +17,25 @@ from pathlib import Path
 
 from assay.engine.machine import processor
 from assay.errors import BadArgumentError, DataError
+from assay.testing.language_parity import compare, pairs
 from assay.testing.parity import ALIGNED, Parity, ParityError, compare_to_reference, referenced
 
 PATH = Path("docs/parity.md")
 TOLERANCE = 1e-4  # of every difference in the table
-PACKAGES = ("torch", "torchvision", "timm")
+PACKAGES = ("torch", "torchvision", "timm", "transformers")
 
-_TITLE = """# Parity: the entries that torchvision or timm has too
+_TITLE = """# Parity: the entries that a library has too
 
 Each entry has the parameters of its reference, loads the reference's random weights and then gives
-its numbers, in float32 at the native shape: the scores of two images in evaluation, the loss and
-the norm of each parameter's gradient in one training step on four. A difference is a share of the
-largest value; 0 means equal to the last bit. Dropout draws the same numbers on both sides; the
-dropout or stochastic depth that only one side has is off. `make parity` writes this page.
+its numbers, in float32: the scores in evaluation, the loss and the norm of each parameter's
+gradient in one training step. A difference is a share of the largest value; 0 means equal to the
+last bit. `make parity` writes this page.
+
+Networks of images are compared at their native shape, on two images and a step on four. Dropout
+draws the same numbers on both sides; the dropout or stochastic depth that only one side has is off.
+Networks of tokens and sequences are compared in a small configuration with larger random weights,
+on three rows of which two are padded, without dropout. Their parameters are those of the full size
+where the reference is built in it too, else of the small one.
 """
 _HEAD = "| entry | reference | parameters | scores | loss | gradients | date |"
 _RULE = "| --- | --- | ---: | ---: | ---: | ---: | --- |"
@@ -125,9 +131,10 @@ def write(names: Sequence[str], path: Path) -> bool:
     where = conditions()
     rows = kept(path.read_text(encoding="utf-8"), where) if names and path.exists() else {}
     equal = True
-    for name in names or [variant.name for _, variant in referenced()]:
+    language = pairs()
+    for name in names or [*(variant.name for _, variant in referenced()), *language]:
         try:
-            found = compare_to_reference(name)
+            found = compare(language[name]) if name in language else compare_to_reference(name)
         except ParityError as error:
             sys.stderr.write(f"{error}\n")
             equal = False

@@ -1,61 +1,56 @@
 """LSTM: a memory cell behind three gates, so that what matters survives many steps.
 
-Source: Hochreiter and Schmidhuber, 1997, https://doi.org/10.1162/neco.1997.9.8.1735; the forget
-gate of Gers et al., 2000, starting open (bias 1).
+Sources: Hochreiter and Schmidhuber, 1997, https://doi.org/10.1162/neco.1997.9.8.1735; the forget
+gate of Gers et al., 2000, starting open (bias 1); peepholes of Gers and Schmidhuber, 2000,
+https://doi.org/10.1109/IJCNN.2000.861302; two layers of 200 or 650 units, the latter with dropout,
+of Zaremba, Sutskever and Vinyals, 2014, https://arxiv.org/abs/1409.2329.
 """
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from assay.blocks import peephole
+from assay.blocks.lstm_gates import lstm_gates
+from assay.blocks.memory_cell import memory_cell
+from assay.blocks.recurrence import RecurrentNetwork, States, stack, width_for
 
 
-class LSTM(nn.Module):
-    """One LSTM layer, then a linear head on its last state.
+def step(driven: Tensor, states: States, weight_back: Tensor, bias_back: Tensor) -> States:
+    """Return the next state and memory cell. Each (B, H), `driven` (B, 4·H)."""
+    state, cell = states
+    write, keep, content, show = lstm_gates(driven, state, weight_back, bias_back)
+    cell = memory_cell(cell, write, keep, content)
+    return show * torch.tanh(cell), cell
 
-    Args:
-        features: Width of one time step.
-        outputs: Scores per sequence.
-        hidden: Width of the state.
 
-    Attributes:
-        kernel: Which of two equal computations runs: torch's "fused" one, or the "steps" below.
-
-    Shape:
-        (B, T, features) -> (B, outputs) logits
-    """
-
-    def __init__(self, features: int, outputs: int, *, hidden: int) -> None:
-        super().__init__()
-        self.kernel: Literal["fused", "steps"] = "fused"
-        self.layer = nn.LSTM(features, hidden, batch_first=True)
-        self.head = nn.Linear(hidden, outputs)
-        _, weight_back, bias_in, bias_back = self.layer.parameters()
-        for block in weight_back.chunk(4):  # write, keep, content, show
-            nn.init.orthogonal_(block)
+def opened(layer: nn.RNNBase) -> nn.RNNBase:
+    """Return LSTM layers with all forget gates open."""
+    for _, _, bias_in, bias_back, *_ in layer.all_weights:
         nn.init.zeros_(bias_back)
         nn.init.zeros_(bias_in)
         nn.init.ones_(bias_in.chunk(4)[1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Score a batch of sequences."""
-        last = self.steps(x) if self.kernel == "steps" else self.layer(x)[0][:, -1]  # (B, hidden)
-        return self.head(last)
-
-    def steps(self, x: Tensor) -> Tensor:
-        """Return the last state. (B, T, features) -> (B, hidden)."""
-        weight_in, weight_back, bias_in, bias_back = self.layer.parameters()
-        driven = F.linear(x, weight_in, bias_in)  # (B, T, 4 * hidden), at once
-        state = cell = x.new_zeros(len(x), self.layer.hidden_size)
-        for drive in driven.unbind(1):
-            gates = drive + F.linear(state, weight_back, bias_back)
-            write, keep, content, show = gates.chunk(4, dim=1)
-            cell = keep.sigmoid() * cell + write.sigmoid() * torch.tanh(content)
-            state = show.sigmoid() * torch.tanh(cell)
-        return state
+    return layer
 
 
-def lstm(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> LSTM:
-    """Return the network with 128 units; `small` changes nothing."""
-    return LSTM(inputs[1], outputs, hidden=128)
+def lstm(inputs: tuple[int, ...], outputs: int, *, task: str) -> RecurrentNetwork:
+    """Return one layer of 128 units."""
+    layer = opened(stack(nn.LSTM, width_for(task, inputs, 128), 128))
+    return RecurrentNetwork(layer, step, inputs, outputs, task=task)
+
+
+def lstm_peephole(inputs: tuple[int, ...], outputs: int, *, task: str) -> RecurrentNetwork:
+    """Return one layer of 128 units whose gates see the memory cell."""
+    layer = opened(stack(peephole.PeepholeLSTM, width_for(task, inputs, 128), 128))
+    return RecurrentNetwork(layer, peephole.step, inputs, outputs, task=task)
+
+
+def lstm_2(inputs: tuple[int, ...], outputs: int, *, task: str) -> RecurrentNetwork:
+    """Return two layers of 200 units, the small network of Zaremba et al., without dropout."""
+    layer = opened(stack(nn.LSTM, width_for(task, inputs, 200), 200, num_layers=2))
+    return RecurrentNetwork(layer, step, inputs, outputs, task=task)
+
+
+def lstm_2_medium(inputs: tuple[int, ...], outputs: int, *, task: str) -> RecurrentNetwork:
+    """Return two layers of 650 units with half of what enters each layer and the head dropped."""
+    layer = opened(stack(nn.LSTM, width_for(task, inputs, 650), 650, num_layers=2, dropout=0.5))
+    return RecurrentNetwork(layer, step, inputs, outputs, task=task, dropout=0.5)

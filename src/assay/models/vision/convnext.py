@@ -42,7 +42,7 @@ class ConvNeXtBlock(nn.Module):
         """Refine the map."""
         change = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): linear layers read the last
         change = self.feedforward(self.norm(change)).permute(0, 3, 1, 2)
-        return x + self.layer_scale * change
+        return torch.addcmul(x, self.layer_scale, change)
 
 
 class ConvNeXt(nn.Module):

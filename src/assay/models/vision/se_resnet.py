@@ -3,6 +3,10 @@
 Source: Hu, Shen and Sun, 2017, https://arxiv.org/abs/1709.01507, figure 3 and table 1.
 """
 
+from typing import cast
+
+from torch import Tensor
+
 from assay.blocks.residual import Residual
 from assay.blocks.squeeze_excitation import SqueezeExcitation
 from assay.models.vision.resnet import ResNet, bottleneck
@@ -10,11 +14,25 @@ from assay.models.vision.resnet import ResNet, bottleneck
 REDUCTION = 16  # of the channels between the two layers (section 3.2)
 
 
-def se_bottleneck(in_channels: int, out_channels: int, stride: int) -> Residual:
+class SEResidual(Residual):
+    """A residual block whose branch ends in squeeze-and-excitation; weighs and adds in one pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        *layers, last = self.branch
+        if not isinstance(last, SqueezeExcitation):  # it was taken out
+            return super().forward(x)
+        change = x
+        for layer in layers:
+            change = layer(change)
+        return cast(Tensor, self.act(last(change, self.shortcut(x))))
+
+
+def se_bottleneck(in_channels: int, out_channels: int, stride: int) -> SEResidual:
     """Return a bottleneck whose branch is weighed before it is added to the shortcut."""
-    block = bottleneck(in_channels, out_channels, stride)
-    block.branch.append(SqueezeExcitation(out_channels, out_channels // REDUCTION))
-    return block
+    plain = bottleneck(in_channels, out_channels, stride)
+    excitation = SqueezeExcitation(out_channels, out_channels // REDUCTION)
+    return SEResidual(*plain.branch, excitation, shortcut=plain.shortcut, act=plain.act)
 
 
 def se_resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:

@@ -54,6 +54,9 @@ class VGG(nn.Module):
         convolution: Builds one, given its channels in and out: `normalized` or `plain`.
         small: One linear layer after averaging as classifier, and no pool of a single pixel.
 
+    Attributes:
+        least_side: Pixels that the pools need of an image's sides.
+
     Shape:
         (B, C, H, W) -> (B, outputs) logits
     """
@@ -69,6 +72,7 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         width, side = inputs[0], min(inputs[1:])
+        self.least_side = 1
         self.features = nn.Sequential()
         for stage in stages:
             for out in stage:
@@ -77,6 +81,7 @@ class VGG(nn.Module):
             if side > 1 or not small:
                 self.features.append(nn.MaxPool2d(2))
                 side //= 2
+                self.least_side *= 2
         self.classifier = ImageHead(width, outputs) if small else classifier(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

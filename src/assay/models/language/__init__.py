@@ -1,0 +1,1 @@
+"""Networks that read tokens; each file has its card beside it."""
