@@ -6,7 +6,10 @@ python -m benchmarks.readme
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from benchmarks.common import ratio
 
 HERE = Path(__file__).parent
 HEAD = """# Benchmarks
@@ -116,9 +119,99 @@ def vision(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def recurrent(facts: Mapping[str, Any]) -> list[str]:
+    """Our recurrent networks against torch's own layers."""
+    rows = [
+        f"| {name} | {span(row['ratio'])} | {median(row['rates']['ours']):,.0f} |"
+        for name, row in facts["table"].items()
+    ]
+    return [
+        "Training tokens per CPU second, float32, one thread, ours over plain torch.nn: an "
+        "embedding, the layer, a linear layer. Networks of both directions read padded texts, "
+        "which torch needs packed. `NAME : REFERENCE` names what torch has not and what stands "
+        "beside it.",
+        "",
+        "| network | ratio | tokens a second |",
+        "| --- | --- | ---: |",
+        *rows,
+    ]
+
+
+def language(facts: Mapping[str, Any]) -> list[str]:
+    """GPT-2 against nanoGPT's form, writing with and without a cache, attention's kernels."""
+    return [
+        line
+        for name, render in (("training", trained), ("writing", written), ("attention", kernels))
+        if name in facts
+        for line in (f"{facts[name]['machine']}", "", *render(facts[name]), "")
+    ][:-1]
+
+
+def trained(facts: Mapping[str, Any]) -> list[str]:
+    """Tokens learned, ours over a plain network."""
+    sides = {n: row["tokens_per_second"] for n, row in facts.items() if n != "machine"}
+    return [
+        f"- training, {name}: {ratio(row['assay'], row['plain'])} of a plain nanoGPT-style "
+        f"network's tokens per CPU second, {median(row['assay']):,.0f} tokens a second"
+        for name, row in sides.items()
+    ]
+
+
+def written(facts: Mapping[str, Any]) -> list[str]:
+    """Seconds of new tokens."""
+    cached, plain = facts["with_cache"], facts["without_cache"]
+    return [
+        *(
+            f"- writing {n} tokens with the cache: {min(seconds):.2f} CPU s, the least of "
+            f"{len(seconds)} runs"
+            + (f", {plain[n] / min(seconds):.1f} times as fast as without" if n in plain else "")
+            for n, seconds in cached.items()
+        ),
+        *(
+            f"- writing 256 tokens each, texts at once: {n}: {256 * int(n) / min(seconds):,.0f} "
+            "tokens a CPU second"
+            for n, seconds in facts["at_once"].items()
+        ),
+    ]
+
+
+def kernels(facts: Mapping[str, Any]) -> list[str]:
+    """Torch's fused attention against its written-out form."""
+    rates = facts["passes_per_second"]
+    return [
+        "- causal attention over 1,024 tokens, there and back, fused over written out: "
+        f"{ratio(rates['fused'], rates['written out'])}"
+    ]
+
+
+def embeddings(facts: Mapping[str, Any]) -> list[str]:
+    """Word and document vectors beside gensim's."""
+    rows = [
+        f"| {name} | {span(row['ratio'])} | {row['ours with gensim']:.3f} | "
+        f"{row['gensim with gensim']:.3f} |"
+        for name, row in facts["forms"].items()
+    ]
+    return [
+        f"An epoch over {facts['words']:,} words with {facts['workers']} workers, gensim's seconds "
+        "over ours; and how the similarities of the 1,000 most frequent words correlate with "
+        "gensim's, beside those of gensim with another seed.",
+        "",
+        "| form | ratio | ours with gensim | gensim with gensim |",
+        "| --- | --- | ---: | ---: |",
+        *rows,
+    ]
+
+
 PARTS = {
     "training": ("Training speed", "python -m benchmarks.training", training),
     "vision": ("Networks against torchvision's and timm's", "python -m benchmarks.vision", vision),
+    "recurrent": (
+        "Recurrent networks against torch's layers", "python -m benchmarks.recurrent", recurrent
+    ),
+    "language": ("Language models", "python -m benchmarks.language", language),
+    "embeddings": (
+        "Word vectors beside gensim", "python -m benchmarks.embeddings", embeddings
+    ),
     "overhead": ("The engine's own cost", "python -m benchmarks.overhead", overhead),
     "fashion": ("Time to accuracy on Fashion-MNIST", "python -m benchmarks.fashion", fashion),
     "processes": ("One trial per core", "python -m benchmarks.processes", lines),
@@ -133,8 +226,8 @@ def main() -> None:
     for name, (title, command, render) in PARTS.items():
         facts = read(name)
         if facts:
-            page += [f"## {title}", "", f"`{command}`", "", f"{facts['machine']}", ""]
-            page += [*render(facts), ""]
+            page += [f"## {title}", "", f"`{command}`", ""]
+            page += [*([facts["machine"], ""] if "machine" in facts else []), *render(facts), ""]
     (HERE / "README.md").write_text("\n".join(page))
 
 

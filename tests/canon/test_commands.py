@@ -199,7 +199,7 @@ def test_show_prints_the_card_with_its_lineage(small_canon: Catalog, capsys: Cap
         "paper       Nets (Doe et al., 2001) https://example.org/1\n"
         "family      cnn\n"
         "tasks       image-classification\n"
-        "reads       image, ≥ 3×32×32\n"
+        "reads       images, C×H×W ≥ 3×32×32\n"
         "small       ≤ 64 px: A stem that keeps the size.\n"
         "builds on   none\n"
         "led to      Child (child-net)\n"
@@ -209,6 +209,37 @@ def test_show_prints_the_card_with_its_lineage(small_canon: Catalog, capsys: Cap
         "sample10  1,000       2,000  3×224×224  torchvision:sample10\n"
         "sample20  3,000       4,000  3×64×64\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "lang", "told"),
+    [
+        ("gpt2", "en", "reads       T tokens out of V, T×V ≥ 1×8\n"),
+        ("gpt2", "zh", "输入        词表 V 中的 T 个词元，T×V ≥ 1×8\n"),
+        ("lstm", "en", "reads       sequences, or T tokens out of V, T×F, T×V ≥ 1×1\n"),
+        ("lstm", "zh", "输入        序列，或词表 V 中的 T 个词元，T×F, T×V ≥ 1×1\n"),
+        ("transformer", "zh", "任务        文本到文本 (text-to-text)\n"),
+        ("lstm", "en", "\nlstm_2         4,653,200   52,800,000   20×10000  language-modeling  "),
+        (
+            "lstm",
+            "zh",
+            "\nlstm_2         4,653,200   52,800,000   20×10000  语言建模  torch:nn.LSTM\n",
+        ),
+        ("beam-search", "zh", "类别        解码\n"),
+        ("skip-gram", "zh", "类别        嵌入\n"),
+        ("byte-pair-encoding", "en", "kind        tokenization\n"),
+    ],
+)
+def test_show_tells_what_language_cards_read_and_do(
+    name: str, lang: str, told: str, capsys: Capture
+):
+    assert main(["show", name, "--lang", lang]) == 0
+    assert told in capsys.readouterr().out
+
+
+def test_show_has_no_task_column_where_all_sizes_are_counted_alike(capsys: Capture):
+    assert main(["show", "gpt2"]) == 0
+    assert "language-modeling  " not in capsys.readouterr().out
 
 
 def test_show_prints_a_part_with_its_formula_and_its_code(mixed_canon: Catalog, capsys: Capture):
@@ -279,7 +310,8 @@ def test_show_speaks_chinese(small_canon: Catalog, capsys: Capture):
 def test_show_of_a_variant_prints_its_row_only(
     small_canon: Catalog, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(assay.cli.layers, "print_asked", lambda *_: None)  # sample20 has no code
+    for name in ("check_asked", "print_asked"):  # sample20 has no code
+        monkeypatch.setattr(assay.cli.layers, name, lambda *_: None)
     assert main(["show", "sample20"]) == 0
     printed = capsys.readouterr().out
     assert "sample20" in printed
@@ -322,6 +354,7 @@ def test_every_card_can_be_shown(lang: str, capsys: Capture):
         ("a networkofmanyletters b", ["a", "networkofmanyletters", "b"]),
         ("用平均代替最大值。", ["用平均代", "替最大", "值。"]),
         ("the 3×3 卷积", ["the 3×3", "卷积"]),
+        ("（one twoo）。", ["（one", "twoo）。"]),
     ],
 )
 def test_text_folds_at_spaces_and_between_chinese_characters(text: str, lines: list[str]):
@@ -336,3 +369,24 @@ def test_show_folds_long_text_beside_its_label_on_a_terminal(
     assert (
         "paper       Nets (Doe et al.,\n            2001)\n            https://example.org/1\n"
     ) in capsys.readouterr().out
+
+
+def test_list_shares_a_terminal_between_its_last_columns(
+    mixed_canon: Catalog, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(assay.cli.columns, "_room", lambda: 52)
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out == (
+        "architecture  family  year  name      variants\n"
+        "child-net     rnn     2001  Child     child10,\n"
+        "                                      child20\n"
+        "sample-net    cnn     2001  Sample    sample10,\n"
+        "                            network   sample20\n"
+        "\n"
+        "block    year  name         code\n"
+        "a-block  1999  Sample part  assay.blocks.maxout:\n"
+        "                            Maxout\n"
+        "\n"
+        "activation   year  name         code\n"
+        "sample-part  1999  Sample part  torch.nn:ReLU\n"
+    )

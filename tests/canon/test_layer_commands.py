@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import assay.cli.columns
+import assay.cli.layers
 from assay.cli import main
 from assay.cli.columns import print_table
 from assay.cli.layers import find_layers, opened, short
+from assay.cli.setting import Setting
 from assay.models.difference import differences
 from assay.models.layer import Layer, Node, tree
 
@@ -165,12 +167,12 @@ def test_a_kept_table_that_is_damaged_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
-    layers = find_layers("softmax_regression", (4,), 3)
+    layers = find_layers("softmax_regression", Setting((4,), 3))
     (path,) = (tmp_path / "layers").iterdir()
-    assert find_layers("softmax_regression", (4,), 3) == layers
+    assert find_layers("softmax_regression", Setting((4,), 3)) == layers
     path.write_text('{"layers": [{"path": 3')
-    assert find_layers("softmax_regression", (4,), 3) == layers
-    assert find_layers("softmax_regression", (5,), 3) != layers
+    assert find_layers("softmax_regression", Setting((4,), 3)) == layers
+    assert find_layers("softmax_regression", Setting((5,), 3)) != layers
 
 
 def test_a_user_s_file_is_looked_at_anew(tmp_path: Path):
@@ -181,9 +183,9 @@ def test_a_user_s_file_is_looked_at_anew(tmp_path: Path):
         "        super().__init__(nn.Linear(inputs[0], WIDTH), nn.Linear(WIDTH, outputs))\n"
     )
     file.write_text(code.replace("from width import WIDTH", "WIDTH = 2"))
-    before = find_layers(f"{file}:Net", (4,), 3)[0].parameters
+    before = find_layers(f"{file}:Net", Setting((4,), 3))[0].parameters
     file.write_text(code.replace("from width import WIDTH", "WIDTH = 5"))
-    assert (before, find_layers(f"{file}:Net", (4,), 3)[0].parameters) == (19, 43)
+    assert (before, find_layers(f"{file}:Net", Setting((4,), 3))[0].parameters) == (19, 43)
 
 
 def test_equal_neighbours_stand_on_one_line_unless_a_depth_is_given():
@@ -202,7 +204,7 @@ def test_equal_neighbours_stand_on_one_line_unless_a_depth_is_given():
 def test_the_lines_add_up_to_the_total(depth: int | None):
     for name in ("lenet5", "transformer_encoder"):
         shape = (1, 32, 32) if name == "lenet5" else (24, 6)
-        layers = find_layers(name, shape, 10)
+        layers = find_layers(name, Setting(shape, 10))
         rows = opened(tree(layers), depth)
         paths = [row.path.partition(" ")[0].partition("–")[0] for row in rows]
         lowest = [
@@ -216,7 +218,14 @@ def test_the_lines_add_up_to_the_total(depth: int | None):
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0"), (999, "999"), (1000, "1.000 k"), (25557032, "25.56 M"), (4089184256, "4.089 G")],
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.000 k"),
+        (25557032, "25.56 M"),
+        (4089184256, "4.089 G"),
+        (3.034e14, "303.4 T"),
+    ],
 )
 def test_large_numbers_are_short(count: int, text: str):
     assert short(count) == text
@@ -266,7 +275,7 @@ def test_a_block_meets_the_one_of_its_class_under_another_name():
 @pytest.mark.parametrize("depth", [1, 2, 5])
 @pytest.mark.parametrize("names", [("lenet5", "mlp"), ("vit_tiny", "vit_small")], ids="-".join)
 def test_the_changes_add_up_to_both_networks(names: tuple[str, str], depth: int):
-    one, other = (find_layers(name, (3, 32, 32), 10) for name in names)
+    one, other = (find_layers(name, Setting((3, 32, 32), 10)) for name in names)
     found = differences(tree(one), tree(other), depth=depth)
     for number, layers in enumerate((one, other)):
         assert sum(change.macs[number] for change in found) == layers[0].macs
@@ -318,7 +327,7 @@ def test_diff_for_programs(tmp_path: Path, capsys: Capture):
     assert main(["diff", first, second, "--input", "4x5x5", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["input"] == [4, 5, 5]
-    assert facts["networks"][1] == {"name": second, "parameters": 9192, "macs": 10096}
+    assert facts["networks"][1] == {"name": second, "task": None, "parameters": 9192, "macs": 10096}
     assert [row["change"] for row in facts["layers"]] == ["equal", "changed", "equal"]
     assert facts["layers"][1]["kinds"] == [["Conv2d 3×3 8→8"], ["Conv2d 3×3 8→8 g4"]]
     assert facts["layers"][1]["parameters"] == [584, 152]
@@ -344,3 +353,150 @@ def test_a_table_fits_a_terminal(capsys: Capture, monkeypatch: pytest.MonkeyPatc
     assert capsys.readouterr().out == (
         "层    kind               n\nstem  a long 卷积…   1,000\nacross everything\n"
     )
+
+
+def test_show_of_a_language_model_counts_tokens(capsys: Capture):
+    assert main(["show", "gpt2_nano"]) == 0
+    table = capsys.readouterr().out.partition("\nlayer ")[2].splitlines()
+    assert table[0].split() == ["kind", "output", "parameters", "MACs"]  # no field is known
+    assert table[1].split() == ["tokens", "Embedding", "65→128", "64×128", "8,320"]
+    assert table[-1] == (
+        "total  804,096 parameters, 55,058,432 MACs for an input of 64 tokens out of 65 "
+        "(language modeling)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "lang", "end"),
+    [
+        (
+            ["lstm", "--task", "text-classification"],
+            "en",
+            "for an input of 64 tokens out of 8192 (text classification, 10 outputs)",
+        ),
+        (
+            ["lstm", "--task", "sequence-regression"],
+            "en",
+            "for an input of 28×28 (sequence regression, 1 output)",
+        ),
+        (
+            ["lstm", "--task", "forecasting", "--input", "24x3"],
+            "zh",
+            "合计  时间序列预测（12 个输出），输入 24×3 时，参数量 ",
+        ),
+        (
+            ["gpt2_nano", "--input", "32x300"],
+            "zh",
+            "合计  语言建模，输入 32 个词元、词表 300 时，参数量 ",
+        ),
+        (
+            ["seq2seq", "--input", "9x50"],
+            "zh",
+            "合计  输入源文本与目标文本各 9 个词元、词表 50 时，参数量 ",
+        ),
+        (
+            ["transformer_tiny", "--input", "9x50"],
+            "en",
+            "for an input of 9 tokens and as many to answer, out of 50",
+        ),
+        (
+            ["lstm", "--task", "image-classification", "--input", "1x8x8"],
+            "en",
+            "for an input of 1×8×8 (image classification, 10 outputs)",
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_show_counts_for_the_task_that_is_asked(
+    options: list[str], lang: str, end: str, capsys: Capture
+):
+    assert main(["show", *options, "--lang", lang]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [total] = [line for line in lines if line.startswith(("total  ", "合计  "))]
+    assert total.startswith(end) if lang == "zh" else total.endswith(end)
+
+
+def test_a_vocabulary_decides_the_outputs_of_a_language_model(capsys: Capture):
+    assert main(["show", "gpt2_nano", "--input", "32x300", "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert (layers["task"], layers["outputs"]) == ("language-modeling", 300)
+    assert layers["rows"][0]["output"] == [32, 300]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["show", "gpt2_nano", "--task", "forecasting"],
+            "`--task` must be one that gpt2_nano does: language-modeling, text-to-text, "
+            "text-classification. Received 'forecasting'; `assay list --task` shows which "
+            "networks do it.",
+        ),
+        (
+            ["show", "bert_tiny", "--task", "text-clasification"],
+            "Unknown --task 'text-clasification'. Did you mean 'text-classification'? bert_tiny "
+            "does masked-language-modeling, text-classification, token-classification.",
+        ),
+    ],
+)
+def test_a_task_that_a_network_does_not_do_is_refused(words: list[str], says: str, capsys: Capture):
+    assert main(words) == 2
+    assert capsys.readouterr() == ("", f"assay: {says}\n")
+
+
+def test_the_largest_networks_are_counted_without_their_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    setting = Setting((16, 65), 65, "language-modeling")
+    plain = find_layers("stories260k", setting)
+    monkeypatch.setattr(assay.cli.layers, "_HUGE", (0, 0))
+    monkeypatch.setattr(assay.cli.layers, "_read", lambda path: None)
+    assert find_layers("stories260k", setting) == plain
+    monkeypatch.undo()
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    top = find_layers("llama2_70b", Setting((8, 32000), 32000, "language-modeling"))[0]
+    assert top.parameters == 68_976_648_192
+
+
+def test_blocks_in_a_row_that_change_alike_are_told_once():
+    def stack(*kinds: str) -> Node:
+        leaves = [
+            leaf(f"blocks.{i}.{name}", kind, len(kind), 10)
+            for i in range(3)
+            for name, kind in zip(("norm", "mix"), kinds, strict=True)
+        ]
+        size = sum(len(kind) for kind in kinds)
+        blocks = [
+            Layer(path=f"blocks.{i}", kind="Block", parameters=size, macs=20) for i in range(3)
+        ]
+        whole = Layer(path="blocks", kind="ModuleList", parameters=3 * size, macs=60)
+        top = Layer(path="", kind="Net", parameters=3 * size, macs=60)
+        rows = [row for i in range(3) for row in (blocks[i], *leaves[2 * i : 2 * i + 2])]
+        return tree([top, whole, *rows])
+
+    first, second = stack("norm", "attention"), stack("norm", "gate")
+    assert changes(first, second) == [
+        ("equal", [f"blocks.{i}.norm" for i in range(3)], [f"blocks.{i}.norm" for i in range(3)]),
+        ("changed", [f"blocks.{i}.mix" for i in range(3)], [f"blocks.{i}.mix" for i in range(3)]),
+    ]
+
+
+def test_diff_takes_a_task_that_both_do(capsys: Capture):
+    assert main(["diff", "bert_tiny", "gpt2_nano", "--input", "16x100"]) == 0
+    printed = capsys.readouterr().out
+    end = "for an input of 16 tokens out of 100 (text classification, 10 outputs).\n"
+    assert printed.endswith(end)
+    assert "~  drop" not in printed
+    assert main(["diff", "gpt2_nano", "stories260k", "--lang", "zh"]) == 0
+    printed = capsys.readouterr().out
+    assert "\n~  blocks.0–3.attention " in printed
+    assert "\n语言建模，输入 64 个词元、词表 65 时，B 的参数量是 A 的 0." in printed
+
+
+def test_diff_of_the_task_that_is_asked(capsys: Capture):
+    words = ["diff", "lstm", "gru", "--task", "language-modeling", "--input", "8x50", "--json"]
+    assert main(words) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["input"] == [8, 50]
+    assert [network["task"] for network in facts["networks"]] == ["language-modeling"] * 2

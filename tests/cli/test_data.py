@@ -122,10 +122,12 @@ def test_text_is_read_as_compare_reads_it(letters, capsys):
     reading = ["--text", "body", "--tokenizer", "char", "--length", "10"]
     code, text = printed(capsys, letters, "--target", "good", *reading)
     assert code == 0
-    assert text.splitlines()[:3] == [
-        "recognised: text classification, 2 classes, 60 token sequences of ≤ 10 out of 32; "
+    assert text.splitlines()[:4] == [
+        "recognised: text classification, 2 classes, 60 token sequences of ≤ 10 out of 28; "
         "train 36 / val 9 / test 15",
-        "note: Text is read as single characters, a vocabulary of 32 learnt from the training part.",
+        "note: Columns not used beside the text 'body': 'more'.",
+        "note: Text is read as single characters, a vocabulary of 28 learnt from the training "
+        "part.",
         "note: Examples cut to 10 tokens: 60 of 60; --length keeps more of them.",
     ]
     assert "warning  Examples whose ends are cut to fit 10 tokens: 60 (100.0%);" in text
@@ -140,12 +142,26 @@ def test_a_vocabulary_too_small_is_refused(letters, capsys):
     )
 
 
-def test_series_are_cut_into_the_windows_asked_for(tmp_path, capsys):
+@pytest.fixture
+def sales(tmp_path):
     path = tmp_path / "sales.csv"
-    days = (f"{shop},2024-{m:02}-01,{m}\n" for shop in "ab" for m in range(1, 13))
-    path.write_text("shop,month,sold\n" + "".join(days))
-    reading = ["--series", "shop", "--time", "month", "--window", "3", "--horizon", "2"]
-    code, text = printed(capsys, path, "--target", "sold", "--task", "forecasting", *reading)
-    assert code in (0, 1)
+    days = (f"{shop},2024-01-{d:02},{d % 5}\n" for shop in "ab" for d in range(1, 32))
+    path.write_text("shop,day,sold\n" + "".join(days))
+    return path
+
+
+def test_series_are_cut_into_the_windows_asked_for(sales, capsys):
+    reading = ["--series", "shop", "--time", "day", "--window", "3", "--horizon", "2"]
+    code, text = printed(capsys, sales, "--target", "sold", *reading)
+    assert code == 0
+    assert text.startswith("recognised: time-series forecasting, ")
     assert " sequences of 3x" in text.splitlines()[0]
-    assert "From 3 steps of 'sold' the next 2 steps are predicted" in text
+    assert "From 3 days of 'sold' the next 2 days are predicted" in text
+
+
+def test_the_help_speaks_of_every_kind_of_data(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--skip-bad leave out images, texts and series that cannot be used" in text
+    assert "--tokenizer {auto,char,bpe,wordpiece,unigram}" in text

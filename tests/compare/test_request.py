@@ -125,6 +125,7 @@ def test_an_unknown_option_is_answered_with_the_nearest():
     assert str(caught.value) == (
         "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, baselines, budget, "
         "confidence, correction, data, data_dir, devices, evaluations, executor, family, group, "
-        "lang, metric, models, nodes, patience, precision, prefer, pretrained, require, seeds, "
-        "skip_bad, split_seed, splits, store, strategy, target, task, time, tune, until, workers."
+        "horizon, lang, length, metric, models, nodes, patience, precision, prefer, pretrained, "
+        "require, seeds, series, skip_bad, split_seed, splits, store, strategy, target, task, "
+        "text, time, tokenizer, tune, until, vocabulary, window, workers."
     )

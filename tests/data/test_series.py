@@ -310,8 +310,8 @@ REFUSED = {
     "double": (
         twice(wave()),
         {},
-        "A series may have one row for each period. In {} rows 4 and 145 are both of 1949-04, and "
-        "0 more are double; keep one of them, or name the column of several series with --series.",
+        "A series may have one row for each period. In {} rows 4 and 145 are both of 1949-04; keep "
+        "one of them, or name the column of several series with --series.",
     ),
     "missing period": (
         wave().drop(index=[5, 6, 9]),
@@ -323,7 +323,7 @@ REFUSED = {
     "missing value": (
         wave().assign(value=lambda f: f["value"].where(f.index != 7)),
         {},
-        "A series must have a value in each row. In {} 1 are missing, first in row 8 of 'value'; "
+        "A series must have a value in each row. In {} 1 is missing, first in row 8 of 'value'; "
         "fill them in, or use --skip-bad, which fills what a forecast sees with the value before "
         "and predicts none of them.",
     ),

@@ -92,12 +92,13 @@ def refused(opened, tmp_path):
         (
             "s.jsonl",
             f'{ROW}\n{{"text": "  ", "label": "b"}}\n',
-            "Line 2 of FILE must have text. It is only white space; fill it in or remove it.",
+            "Line 2 of FILE must have text. It is only white space; fill it in or remove it, or "
+            "use --skip-bad.",
         ),
         (
             "s.jsonl",
             f'{ROW}\n{{"text": "a\\u0000b", "label": "b"}}\n',
-            "Line 2 of FILE must be text. It holds a NUL character; remove it.",
+            "Line 2 of FILE must be text. It holds a NUL character; remove it, or use --skip-bad.",
         ),
         (
             "s.jsonl",
@@ -166,7 +167,8 @@ def refused(opened, tmp_path):
         (
             "s.csv",
             "text,label\nsome words of text,a\nand more words of it,a\n   ,b\n",
-            "Row 3 of FILE must have text. It is only white space; fill it in or remove it.",
+            "Row 3 of FILE must have text. It is only white space; fill it in or remove it, or "
+            "use --skip-bad.",
         ),
         (
             "s.csv",
@@ -200,7 +202,8 @@ def test_an_empty_file_among_the_classes_is_named(refused, tmp_path):
     (tmp_path / "films/bad/1.txt").write_text("dull")
     said = refused("films/good/2.txt", "", given=tmp_path / "films")
     assert said == (
-        "Good/2.txt of HOME/films must have text. It is empty; fill it in or remove it."
+        "Good/2.txt of HOME/films must have text. It is empty; fill it in or remove it, or use "
+        "--skip-bad."
     )
 
 

@@ -138,6 +138,28 @@ def test_kneser_ney_is_what_its_formula_says(length: int):
         np.testing.assert_allclose(got[best], max(expected))
 
 
+def test_the_likeliest_token_may_be_one_that_never_followed():
+    """3 follows twenty tokens, 6 follows 5 alone and once: after 5 a 3 is likelier."""
+    x, y = np.array([[*range(10, 30), 5]]), np.array([[*[3] * 20, 6]])
+    asked = np.arange(30)[None]
+    nats, best = fit_bigram(x, y, 30)(np.full_like(asked, 5), asked)
+    assert nats.argmin() == 3
+    assert set(best[0].tolist()) == {3}
+
+
+def test_the_likeliest_token_is_that_of_the_largest_share_after_rare_histories_too():
+    random = np.random.default_rng(0)
+    histories = random.integers(1, 30, size=(300, 3))
+    histories[:, 2] = random.integers(1, 5, size=300)
+    tokens = np.where(random.random(300) < 0.5, histories[:, 2], random.integers(1, 30, 300))
+    model = NGrams(histories, tokens, 30)
+    every = np.tile(np.arange(30), len(histories))
+    shares, best = model(np.repeat(histories, 30, axis=0), every)
+    shares, best = shares.reshape(-1, 30), best.reshape(-1, 30)[:, 0]
+    np.testing.assert_allclose(shares[np.arange(300), best], shares.max(axis=1))
+    assert (best != tokens).any()
+
+
 def test_a_bigram_model_by_hand():
     """3 4 3 4: 3 is followed by 4 twice, 4 by 3 once; either has one token before it."""
     x, y = np.array([[3, 4, 3, 4]]), np.array([[4, 3, 4, -100]])
@@ -207,11 +229,14 @@ def test_tfidf_is_scikit_learns(kind: str, most: int):
     y = np.concatenate([data.y[:40], data.y[:40]])
     words = [" ".join(str(t) for t in row if t) for row in [*twice, *data.x]]
     theirs = TfidfVectorizer(ngram_range=(1, most), token_pattern=r"\d+", sublinear_tf=True)
-    weights = theirs.fit_transform(words[:80]) * 10
-    model = LogisticRegression().fit(weights, y)
-    expected = model.predict_proba(theirs.transform(words[80:]) * 10)
+    weights = theirs.fit_transform(words[:80]) * math.sqrt(10)
+    model = LogisticRegression(max_iter=20).fit(weights, y)
+    expected = model.predict_log_proba(theirs.transform(words[80:]) * math.sqrt(10))
     found = fit_tfidf(twice, y, 2, tokenizer={"kind": kind})(data.x)
     np.testing.assert_allclose(found, expected, atol=1e-3)
+    few = fit_tfidf(twice, 2 * y, 3, tokenizer={"kind": kind})(data.x)
+    np.testing.assert_allclose(few[:, [0, 2]], expected, atol=1e-3)
+    assert (few[:, 1] < -20).all()  # training lacks the second of three
 
 
 def test_runs_that_one_text_has_are_left_out_but_not_single_tokens():

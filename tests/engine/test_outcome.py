@@ -45,6 +45,23 @@ def test_every_part_is_read_as_it_was_written(tmp_path: Path):
             np.testing.assert_array_equal(read_predicted(path, part), labels)
 
 
+def test_forecasts_and_sums_are_read_as_they_were_written(tmp_path: Path):
+    path = tmp_path / "outcome.parquet"
+    draw = RANDOM.normal(size=(6, 5)).astype(np.float32)
+    forecast = Answers(example=np.arange(6), truth=draw, predicted=draw[:, :4] + 1)
+    write_outcome(path, {"val": forecast}, {"hash": "h"}, "values")
+    found = read_outcome(path, "val")
+    np.testing.assert_array_equal(found.truth, forecast.truth)
+    np.testing.assert_array_equal(found.predicted, forecast.predicted)
+    np.testing.assert_array_equal(read_predicted(path, "val"), forecast.predicted)
+    for form in ("labels", "tokens"):
+        write_outcome(path, {"val": forecast}, {"hash": "h"}, form)
+        found = read_outcome(path, "val")
+        np.testing.assert_array_equal(found.predicted, forecast.predicted)
+        assert found.truth.tolist() == [0] * 6
+        np.testing.assert_array_equal(read_predicted(path, "val"), forecast.predicted)
+
+
 def test_any_program_can_read_it(tmp_path: Path):
     given = answers(3)
     write_outcome(tmp_path / "outcome.parquet", {"val": given, "test": given}, {"hash": "h"})

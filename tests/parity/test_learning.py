@@ -1,14 +1,16 @@
-"""Every architecture learns to read digits in seconds, by the recipe on its card.
+"""Every network of images learns to read digits in seconds, by the recipe on its card.
 
 Large networks learn to tell fewer digits apart, which takes them fewer steps. Their training is too
 short for the running averages of batch normalisation, so these are taken from seen images after it.
 """
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_learning_tokens import LEARNS as TOKENS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -77,6 +79,22 @@ LEARNS = {  # of each card's smallest variant
     "xception": Smoke(5, 0.9, classes=2),
     "zfnet": Smoke(25, 0.9, classes=2),
 }
+COUNTING = (
+    "parity/test_decoders.py",
+    "test_a_decoder_learns_to_count_and_goes_on_counting",
+)
+TOPICS = (
+    "models/test_mean_of_vectors.py",
+    "test_ten_labels_suffice_where_vectors_are_learned_from_the_texts",
+)
+ELSEWHERE = {  # what learns in other tests
+    "chatglm3": COUNTING,
+    "glm": COUNTING,
+    "gpt2": COUNTING,
+    "llama": COUNTING,
+    "mean-of-vectors": TOPICS,
+    "paragraph-vector": TOPICS,
+}
 SEEN, UNSEEN = 1000, 256  # images; the rest chose what stands above and on the cards
 JUDGED, SETTLING = 48, 64  # most of the unseen and of the seen that are read after training
 Images = tuple[Tensor, Tensor]
@@ -89,7 +107,9 @@ def smallest(card: Architecture) -> Variant:
 
 
 every_architecture = pytest.mark.parametrize(
-    "card", catalog().architectures, ids=lambda card: smallest(card).name
+    "card",
+    [card for card in catalog().architectures if card.id in LEARNS],
+    ids=lambda card: smallest(card).name,
 )
 
 
@@ -110,8 +130,18 @@ def narrow_linear_layers(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(f"assay.models.vision.{network}.LINEAR", 256)
 
 
-def test_every_architecture_states_a_floor_and_nothing_else_does():
-    assert sorted(LEARNS) == sorted(card.id for card in catalog().architectures)
+def test_every_architecture_states_one_floor_and_nothing_else_does():
+    stated = [*LEARNS, *TOKENS, *ELSEWHERE]
+    assert sorted(stated) == sorted(card.id for card in catalog().architectures)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_learns_elsewhere_is_trained_there(name: str):
+    file, test = ELSEWHERE[name]
+    text = (Path(__file__).parent.parent / file).read_text(encoding="utf-8")
+    card = next(card for card in catalog().architectures if card.id == name)
+    assert f"def {test}(" in text
+    assert smallest(card).code.partition(":")[2] in text
 
 
 def test_no_floor_is_within_the_reach_of_guessing():

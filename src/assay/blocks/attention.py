@@ -153,7 +153,7 @@ class Attention(nn.Module):
             written_out if self.kernel == "matmul" else fused, scale=self.scale, dropout=dropout
         )
         if q.shape[2] == 1 and bias is None:  # its queries stand in the places of tokens,
-            one = q.unflatten(1, (self.num_kv_heads, -1)).squeeze(3)  # so no key is repeated
+            one = torch.unflatten(q, 1, (self.num_kv_heads, -1)).squeeze(3)  # so no key is repeated
             mask = mask[:, 0] if mask is not None and mask.dim() == 3 else mask
             return mix(one, k, v, mask=mask).flatten(1, 2).unsqueeze(2)
         k, v = shared(k, self.num_heads), shared(v, self.num_heads)
@@ -162,7 +162,7 @@ class Attention(nn.Module):
 
 def heads(x: Tensor, number: int) -> Tensor:
     """Cut tokens into heads. (B, T, heads * d) -> (B, heads, T, d)."""
-    return x.unflatten(-1, (number, -1)).transpose(1, 2)
+    return torch.unflatten(x, -1, (number, -1)).transpose(1, 2)
 
 
 def shared(x: Tensor, num_heads: int) -> Tensor:

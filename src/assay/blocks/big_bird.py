@@ -59,7 +59,7 @@ class BigBirdKernel(nn.Module):
             mask = q.new_ones(q.shape[0], length, dtype=torch.bool)
         missing = count * self.block - length
         mask = F.pad(mask, (0, missing))
-        q, k, v = (F.pad(x, (0, 0, 0, missing)).unflatten(2, (count, -1)) for x in (q, k, v))
+        q, k, v = (torch.unflatten(F.pad(x, (0, 0, 0, missing)), 2, (count, -1)) for x in (q, k, v))
         mixed = torch.empty_like(v)  # (B, heads, count, block, d)
         dense = [row for row in self.dense if row < count]
         sparse = [row for row in self.sparse if row < count]
@@ -82,7 +82,7 @@ class BigBirdKernel(nn.Module):
         table = table.clamp_max(count - 1)
         head = torch.arange(heads, device=q.device)[:, None, None]
         keys, values = k[:, head, table].flatten(3, 4), v[:, head, table].flatten(3, 4)
-        seen = mask.unflatten(1, (count, -1))[:, table] & there[..., None]
+        seen = torch.unflatten(mask, 1, (count, -1))[:, table] & there[..., None]
         seen = seen.flatten(3)[:, :, :, None]  # (B, heads, rows, 1, most * block)
         scores = q @ keys.transpose(-2, -1) * q.shape[-1] ** -0.5
         scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)

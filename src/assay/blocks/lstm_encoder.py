@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from assay.blocks.context_vector import context_vector
 from assay.blocks.peephole import scan_cells
 from assay.blocks.recurrence import stack, turned
-from assay.blocks.sequence_head import TokenEmbedding, real_steps
+from assay.blocks.sequence_head import TokenEmbedding
+from assay.data.tokens import PAD
 
 Handed = dict[str, Tensor]
 
@@ -39,7 +40,7 @@ class LSTMEncoder(nn.Module):
 
     def forward(self, source: Tensor) -> Handed:
         """Return what the decoder needs."""
-        real = real_steps(source)
+        real = source != PAD
         x = turned(self.embed(source), real)
         zeros = x.new_zeros(len(x), self.layer.hidden_size)
         ends = []

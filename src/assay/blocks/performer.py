@@ -107,7 +107,7 @@ def in_order(queries: Tensor, keys: Tensor, values: Tensor, sums: Sums) -> tuple
     """
     mixed = []
     products, totals = sums
-    parts = (part.split(CHUNK, dim=-2) for part in (queries, keys, values.to(keys)))
+    parts = (torch.split(part, CHUNK, dim=-2) for part in (queries, keys, values.to(keys)))
     for query, key, value in zip(*parts, strict=True):
         within = (query @ key.transpose(-2, -1)).tril()  # (B, heads, n, n), n <= CHUNK
         top = within @ value + query @ products

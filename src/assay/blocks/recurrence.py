@@ -190,7 +190,7 @@ def stack(
         dropout=dropout if num_layers > 1 else 0.0,
     )
     for _, weight_back, *_ in layer.all_weights:
-        for block in weight_back.split(hidden):
+        for block in torch.split(weight_back, hidden):
             nn.init.orthogonal_(block)
     return layer
 

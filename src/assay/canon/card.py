@@ -212,9 +212,7 @@ class Architecture(Card):
         fitting = [t for t in (native, *self.tasks) if len(inputs) == _SIDES[TASKS[t].reads]]
         return fitting[0] if fitting else native
 
-    def adapt(
-        self, variant: Variant, inputs: Shape, task: Task | None = None
-    ) -> Adaptation | None:
+    def adapt(self, variant: Variant, inputs: Shape, task: Task | None = None) -> Adaptation | None:
         """Return what must be done so that `inputs` fits; None when it fits as it is.
 
         Args:

@@ -4,18 +4,45 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence, Set
+from itertools import zip_longest
 from unicodedata import east_asian_width
 
 _LEAST = 8  # places of a column, however narrow the terminal
-_WORDS = re.compile(r"\s+|[\u2e80-\uffef][，。；：、！？）”]*|[^\s\u2e80-\uffef]+")
+_CJK, _END = r"\u2e80-\uffef", r"[，。；：、！？）”]*"  # no line begins with an end
+_WORDS = re.compile(rf"\s+|[{_CJK}]{_END}|[^\s{_CJK}]+{_END}")
+_PARTS = re.compile(  # a line may also end after a mark inside a word
+    rf"\s+|[{_CJK}]{_END}|[^\s{_CJK}.:-]*[.:-]+{_END}|[^\s{_CJK}.:-]+{_END}"
+)
 
 
 def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows so that their cells stand under each other."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (cell + " " * (wide - _width(cell)) for cell, wide in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        print(_line(row, widths, frozenset()))
+
+
+def print_list(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows under each other; on a terminal the last two columns share what the others leave.
+
+    Their longer cells go on in the lines below.
+    """
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    free = _room() - sum(widths[:-2]) - 2 * (len(widths) - 1)
+    if sum(widths[-2:]) > free:
+        widths[-2] = min(widths[-2], max(2 * free // 5, _LEAST))
+        widths[-1] = max(free - widths[-2], _LEAST)
+    for row in rows:
+        folded = [list(fold(row[i], widths[i], _PARTS)) for i in (-2, -1)]
+        for number, pair in enumerate(zip_longest(*folded, fillvalue="")):
+            left = row[:-2] if number == 0 else ("",) * (len(row) - 2)
+            print(_line((*left, *pair), widths, frozenset()))
+
+
+def print_folded(text: str) -> None:
+    """Print a sentence, on a terminal in as many lines as it needs."""
+    for line in fold(text, _room()):
+        print(line)
 
 
 def print_table(rows: Sequence[tuple[str, ...] | str], *, right: Set[int], shortened: int) -> None:
@@ -68,10 +95,10 @@ def print_labelled(rows: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def fold(text: str, room: int) -> Iterator[str]:
+def fold(text: str, room: int, words: re.Pattern[str] = _WORDS) -> Iterator[str]:
     """Yield lines of at most `room` places; only a longer word stands out."""
     line = ""
-    for word in _WORDS.findall(text):
+    for word in words.findall(text):
         if line and _width(line + word) > room:
             yield line.rstrip()
             line = word.lstrip()

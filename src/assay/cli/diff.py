@@ -6,22 +6,23 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from assay.canon.card import Architecture, Lang, Shape, Variant
 from assay.canon.catalog import catalog
-from assay.cli.columns import print_labelled, print_table
+from assay.cli.columns import print_folded, print_labelled, print_table
 from assay.cli.layers import (
     DEPTH,
-    NATIVE,
-    OUTPUTS,
     check_depth,
+    does_several,
     entry,
     find_layers,
+    foreign_setting,
     is_foreign,
     parse_input,
     short,
-    shown,
 )
+from assay.cli.setting import Setting, setting_of
 from assay.models.difference import Change, differences
 from assay.models.layer import Layer, Node, tree
 
@@ -44,9 +45,8 @@ _WORDS = {
 _EQUAL = {"en": "{count} equal", "zh": "{count} 层相同"}
 _SAME = {"en": "The two are built alike.", "zh": "两者结构相同。"}
 _RATIO = {
-    "en": "B has {parameters} times the parameters of A and {macs} times its MACs, "
-    "for an input of {inputs}.",
-    "zh": "输入 {inputs} 时，B 的参数量是 A 的 {parameters} 倍，乘加次数是 A 的 {macs} 倍。",
+    "en": "B has {parameters} times the parameters of A and {macs} times its MACs, for {given}.",
+    "zh": "{given} 时，B 的参数量是 A 的 {parameters} 倍，乘加次数是 A 的 {macs} 倍。",
 }
 
 
@@ -64,10 +64,11 @@ class Side:
     card: Architecture | None = None
     variant: Variant | None = None
 
-    @property
-    def inputs(self) -> Shape | None:
-        """The native shape."""
-        return self.card.native(self.variant) if self.card and self.variant else None
+    def setting(self, task: str | None, inputs: Shape | None) -> Setting:
+        """Return for what it is built."""
+        if self.card is None or self.variant is None:
+            return foreign_setting(inputs, task)
+        return setting_of(self.card, self.variant, task=task, inputs=inputs)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", metavar="B", help="what A is compared with")
     parser.add_argument(
         "--input", metavar="SHAPE", help="of both, such as 3x224x224 (default: A's native one)"
+    )
+    parser.add_argument(
+        "--task", help="of both (default: A's native one, or another that both can do)"
     )
     parser.add_argument(
         "--depth",
@@ -92,18 +96,19 @@ def run(args: argparse.Namespace) -> None:
     """Print which layers differ, and the totals."""
     check_depth(args.depth)
     sides = [_side(args.first), _side(args.second)]
-    inputs = _inputs(args.input, sides)
-    outputs = next((side.variant.outputs for side in sides if side.variant), OUTPUTS)
-    layers = [find_layers(side.name, inputs, outputs) for side in sides]
+    settings = _settings(sides, args)
+    layers = [find_layers(s.name, setting) for s, setting in zip(sides, settings, strict=True)]
     changes = differences(tree(layers[0]), tree(layers[1]), depth=args.depth)
     if args.json:
-        print(json.dumps(_facts(sides, inputs, layers, changes), indent=2, ensure_ascii=False))
+        print(json.dumps(_facts(sides, settings, layers, changes), indent=2, ensure_ascii=False))
         return
     print_labelled(_heading(sides, args.lang))
     print()
     print_table(_rows(changes, layers, args.lang), right=set(range(2, 8)), shortened=1)
     print()
-    print(_conclusion(changes, layers, inputs, args.lang))
+    several = args.task is not None or any(does_several(side.name) for side in sides)
+    given = _canon_setting(sides, settings).told(args.lang, task=several)
+    print_folded(_conclusion(changes, layers, given, args.lang))
 
 
 def _side(name: str) -> Side:
@@ -111,10 +116,28 @@ def _side(name: str) -> Side:
     return Side(name) if is_foreign(name) else Side(*entry(name))
 
 
-def _inputs(given: str | None, sides: Sequence[Side]) -> Shape:
-    if given is not None:
-        return parse_input(given)
-    return next((side.inputs for side in sides if side.inputs), NATIVE)
+def _settings(sides: Sequence[Side], args: argparse.Namespace) -> list[Setting]:
+    """Return for what each is built: the same input, and the same task if both do one."""
+    given = None if args.input is None else parse_input(args.input)
+    task = args.task or _common_task(sides)
+    first = next((side for side in sides if side.card), sides[0])
+    inputs = given or first.setting(task, None).inputs
+    return [side.setting(task if side.card else args.task, inputs) for side in sides]
+
+
+def _common_task(sides: Sequence[Side]) -> str | None:
+    """Return A's native task or another that both do; None if a card is missing or none fits."""
+    first, second = sides
+    if first.card is None or first.variant is None or second.card is None:
+        return None
+    tasks = (first.card.native_task(first.variant), *first.card.tasks)
+    return next((task for task in tasks if task in second.card.tasks), None)
+
+
+def _canon_setting(sides: Sequence[Side], settings: Sequence[Setting]) -> Setting:
+    """Return the first setting that a card has a say in."""
+    pairs = zip(sides, settings, strict=True)
+    return next((setting for side, setting in pairs if side.card), settings[0])
 
 
 def _heading(sides: Sequence[Side], lang: Lang) -> list[tuple[str, str]]:
@@ -160,11 +183,12 @@ def _rows(
     heading = ("", _word("layer", lang), f"{parameters} A", "B", "B − A", f"{macs} A", "B", "B − A")
     rows: list[tuple[str, ...] | str] = [heading]
     for change in changes:
-        if change.sort == "equal" and not any((*change.parameters, *change.macs)):
+        kinds = _kinds(change)
+        if not kinds and not any((*change.parameters, *change.macs)):
             continue
         cells = (*_costs(change.parameters), *_costs(change.macs))
         rows.append((_MARKS[change.sort], _path(change, lang), *cells))
-        rows += [f"     {line}" for line in _kinds(change)]
+        rows += [f"     {line}" for line in kinds]
     first, second = (of[0] for of in layers)
     totals = (
         *_costs((first.parameters, second.parameters)),
@@ -195,13 +219,19 @@ def _path(change: Change, lang: Lang) -> str:
 
 
 def _span(nodes: Sequence[Node]) -> str:
+    """Return "blocks.0–3.norm" for the same layer of several blocks, or "stage.1–2"."""
     if not nodes:
         return ""
-    first, last = nodes[0].layer.path, nodes[-1].layer.path
-    if first == last:
-        return first
-    same = first.rpartition(".")[0] == last.rpartition(".")[0]
-    return f"{first}–{last.rpartition('.')[2] if same else last}"
+    paths = [node.layer.path.split(".") for node in nodes]
+    if len({len(path) for path in paths}) == 1:
+        sides = [list(dict.fromkeys(side)) for side in zip(*paths, strict=True)]
+        if prod(map(len, sides)) == len(paths):
+            return ".".join(_ends(side) for side in sides)
+    return _ends([node.layer.path for node in nodes])
+
+
+def _ends(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]}–{names[-1]}"
 
 
 def _kinds(change: Change) -> list[str]:
@@ -213,7 +243,7 @@ def _kinds(change: Change) -> list[str]:
 
 
 def _conclusion(
-    changes: Sequence[Change], layers: Sequence[list[Layer]], inputs: Shape, lang: Lang
+    changes: Sequence[Change], layers: Sequence[list[Layer]], given: str, lang: Lang
 ) -> str:
     if all(change.sort == "equal" for change in changes):
         return _SAME[lang]
@@ -222,7 +252,7 @@ def _conclusion(
         "parameters": _ratio(second.parameters, first.parameters),
         "macs": _ratio(second.macs, first.macs),
     }
-    return _RATIO[lang].format(**ratios, inputs=shown(inputs))
+    return _RATIO[lang].format(**ratios, given=given)
 
 
 def _ratio(part: int, whole: int) -> str:
@@ -231,15 +261,20 @@ def _ratio(part: int, whole: int) -> str:
 
 def _facts(
     sides: Sequence[Side],
-    inputs: Shape,
+    settings: Sequence[Setting],
     layers: Sequence[list[Layer]],
     changes: Sequence[Change],
 ) -> dict[str, object]:
     return {
-        "input": inputs,
+        "input": settings[0].inputs,
         "networks": [
-            {"name": side.name, "parameters": of[0].parameters, "macs": of[0].macs}
-            for side, of in zip(sides, layers, strict=True)
+            {
+                "name": side.name,
+                "task": setting.task,
+                "parameters": of[0].parameters,
+                "macs": of[0].macs,
+            }
+            for side, setting, of in zip(sides, settings, layers, strict=True)
         ],
         "cards": _differing(sides, "en"),
         "layers": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,14 +13,15 @@ from pathlib import Path
 from assay.canon.card import Architecture, Lang, Shape, Variant
 from assay.canon.catalog import PACKAGE, catalog
 from assay.canon.idea import IDEAS, parted
-from assay.cli.columns import print_table
+from assay.canon.task import TASKS
+from assay.cli.columns import print_folded, print_table
+from assay.cli.setting import NATIVE, OUTPUTS, Setting, setting_of, task_named
 from assay.engine.cache import cache_dir
 from assay.engine.spec import digest
 from assay.errors import AssayError, BadArgumentError
 from assay.models.foreign import foreign_digest, origin
 from assay.models.layer import Layer, Node, tree
 
-NATIVE, OUTPUTS = (3, 224, 224), 1000  # of networks that have no card
 DEPTH = 3  # of the table unless another is asked for: blocks of a stage, in most networks
 _WORDS = {
     "layer": "层",
@@ -34,8 +35,8 @@ _WORDS = {
     "total": "合计",
 }
 _TOTAL = {
-    "en": "{parameters:,} parameters, {macs:,} MACs for an input of {inputs}",
-    "zh": "输入 {inputs} 时，参数量 {parameters:,}，乘加次数 {macs:,}",
+    "en": "{parameters:,} parameters, {macs:,} MACs for {given}",
+    "zh": "{given} 时，参数量 {parameters:,}，乘加次数 {macs:,}",
 }
 _LEGEND: Mapping[Lang, str] = {
     "en": "field: input positions that one value of the output sees / between two such values",
@@ -45,6 +46,7 @@ _ALL: Mapping[Lang, str] = {
     "en": "all: after a global pool, that of squeeze-and-excitation included",
     "zh": "全部：经过全局池化之后，包括压缩-激励（SE）中的全局池化",
 }
+_HUGE = 2 * 10**8, 5 * 10**10  # parameters or MACs from which no memory is set aside
 _UNKNOWN: Mapping[Lang, str] = {
     "en": "–: after attention and whatever else is neither convolution nor pool",
     "zh": "–：经过注意力等既非卷积也非池化的操作之后，不作计算",
@@ -81,8 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input",
         metavar="SHAPE",
-        help="the layer table for this input, such as 3x224x224 (default: the native one)",
+        help="the layer table for this input, such as 3x224x224, or 64x8000 for 64 tokens out of "
+        "8000 (default: the native one)",
     )
+    parser.add_argument("--task", help="the layer table for this task (default: the native one)")
     parser.add_argument(
         "--depth",
         type=int,
@@ -125,8 +129,15 @@ def facts(args: argparse.Namespace, named: Variant | None) -> dict[str, object]:
     """Return the layers for programs; nothing where `print_asked` prints nothing."""
     if not _is_asked(args, named):
         return {}
-    inputs, layers = _asked(args)
-    return {"layers": {"input": inputs, "rows": [asdict(layer) for layer in layers]}}
+    setting, layers = _asked(args)
+    told = {"input": setting.inputs, "task": setting.task, "outputs": setting.outputs}
+    return {"layers": {**told, "rows": [asdict(layer) for layer in layers]}}
+
+
+def check_asked(args: argparse.Namespace, named: Variant | None) -> None:
+    """Refuse a table that cannot be, before anything is printed."""
+    if _is_asked(args, named):
+        _setting(args)
 
 
 def print_asked(args: argparse.Namespace, named: Variant | None) -> None:
@@ -137,13 +148,20 @@ def print_asked(args: argparse.Namespace, named: Variant | None) -> None:
 
 
 def _print_with_remarks(args: argparse.Namespace) -> None:
-    inputs, layers = _asked(args)
-    for remark in _remarks(args.name, inputs, args.lang):
-        print(remark, end="\n\n")
-    _print(inputs, layers, depth=args.depth, lang=args.lang)
+    setting, layers = _asked(args)
+    for remark in _remarks(args.name, setting, args.lang):
+        print_folded(remark)
+        print()
+    given = setting.told(args.lang, task=args.task is not None or does_several(args.name))
+    _print(given, layers, depth=args.depth, lang=args.lang)
 
 
-def _remarks(name: str, inputs: Shape, lang: Lang) -> Iterator[str]:
+def does_several(name: str) -> bool:
+    """Return whether a card tells of several tasks, so that the one that is meant must be named."""
+    return not is_foreign(name) and len(entry(name)[1].tasks) > 1
+
+
+def _remarks(name: str, setting: Setting, lang: Lang) -> Iterator[str]:
     """Yield which idea was taken out of a canon network, and what fits it to the input."""
     if is_foreign(name):
         return
@@ -151,26 +169,38 @@ def _remarks(name: str, inputs: Shape, lang: Lang) -> Iterator[str]:
     idea = parted(name)[1]
     if idea is not None:
         yield IDEAS[idea].told(lang)
-    adaptation = card.adapt(variant, inputs)
+    adaptation = card.adapt(variant, setting.inputs, setting.task)
     if adaptation is not None:
         yield adaptation.zh if lang == "zh" else adaptation.en
 
 
 def _is_asked(args: argparse.Namespace, named: Variant | None) -> bool:
-    options = args.input is not None or args.depth is not None
+    options = (args.input, args.depth, args.task) != (None, None, None)
     return options or named is not None or not has_card(args.name)
 
 
-def _asked(args: argparse.Namespace) -> tuple[Shape, list[Layer]]:
-    """Return the input and the layers that the arguments name."""
+def _asked(args: argparse.Namespace) -> tuple[Setting, list[Layer]]:
+    """Return for what the arguments ask the layers, and the layers."""
+    setting = _setting(args)
+    name = args.name if is_foreign(args.name) else entry(args.name)[0]
+    return setting, find_layers(name, setting)
+
+
+def _setting(args: argparse.Namespace) -> Setting:
+    """Return for what the arguments ask the layers."""
     check_depth(args.depth)
     given = None if args.input is None else parse_input(args.input)
     if is_foreign(args.name):
-        inputs = given or NATIVE
-        return inputs, find_layers(args.name, inputs, OUTPUTS)
-    name, card, variant = entry(args.name)
-    inputs = given or card.native(variant)
-    return inputs, find_layers(name, inputs, variant.outputs)
+        return foreign_setting(given, args.task)
+    _, card, variant = entry(args.name)
+    return setting_of(card, variant, task=args.task, inputs=given)
+
+
+def foreign_setting(inputs: Shape | None, task: str | None) -> Setting:
+    """Return for what a network without a card is built."""
+    asked = None if task is None else task_named(task)
+    words = asked is not None and inputs is not None and TASKS[asked].answers == "tokens"
+    return Setting(inputs or NATIVE, inputs[1] if words and inputs else OUTPUTS, asked)
 
 
 def parse_input(text: str) -> Shape:
@@ -196,40 +226,52 @@ def check_depth(depth: int | None) -> None:
         )
 
 
-def find_layers(name: str, inputs: Shape, outputs: int) -> list[Layer]:
+def find_layers(name: str, setting: Setting) -> list[Layer]:
     """Return the layers of a network, kept from an earlier call or found by building it.
 
     Args:
         name: Of any origin. What a file holds is looked at anew each time.
-        inputs: Shape of one example.
-        outputs: Width of the last layer.
+        setting: For what it is built.
 
     Raises:
         AssayError: It cannot be built.
     """
-    path = _kept_at(name, inputs, outputs)
+    path = _kept_at(name, setting)
     known = _read(path)
     if known is not None:
         return known
     from assay.models.anatomy import anatomy
 
-    layers = anatomy(name, inputs, outputs)
+    with _place(name):
+        layers = anatomy(name, setting.inputs, setting.outputs, setting.task)
     if path is not None:
         _write(path, layers)
     return layers
 
 
-def _print(inputs: Shape, layers: Sequence[Layer], *, depth: int | None, lang: Lang) -> None:
+def _place(name: str) -> AbstractContextManager[object]:
+    """Return where a network is built: where it takes no memory if there may be too little."""
+    if not is_foreign(name):
+        _, _, variant = entry(name)
+        if variant.parameters >= _HUGE[0] or variant.macs >= _HUGE[1]:
+            import torch
+
+            return torch.device("meta")
+    return nullcontext()
+
+
+def _print(given: str, layers: Sequence[Layer], *, depth: int | None, lang: Lang) -> None:
     """Print the table and its totals."""
     top = tree(layers)
-    seen = any(layer.field for layer in layers)
+    seen = any(layer.field and -1 not in layer.field for layer in layers)
     words = ("layer", "kind", "output", "parameters", "MACs", *(["field"] if seen else []))
     rows = [_cells(row, lang)[: len(words)] for row in opened(top, depth)]
     print_table([tuple(_word(w, lang) for w in words), *rows], right={3, 4}, shortened=1)
-    told = {"parameters": layers[0].parameters, "macs": layers[0].macs, "inputs": shown(inputs)}
-    print(f"\n{_word('total', lang)}  {_TOTAL[lang].format(**told)}")
+    told = {"parameters": layers[0].parameters, "macs": layers[0].macs, "given": given}
+    print()
+    print_folded(f"{_word('total', lang)}  {_TOTAL[lang].format(**told)}")
     for line in _legend(layers) if seen else ():
-        print(line[lang])
+        print_folded(line[lang])
 
 
 def _legend(layers: Sequence[Layer]) -> Iterator[Mapping[Lang, str]]:
@@ -304,7 +346,7 @@ def _cells(row: Row, lang: Lang) -> tuple[str, ...]:
 
 def short(count: float) -> str:
     """Return a number with four digits that count: 118.0 M."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(count) >= size:
             return f"{count / size:#.4g}".rstrip(".") + f" {unit}"
     return f"{count:g}"
@@ -335,13 +377,13 @@ def _word(label: str, lang: Lang) -> str:
     return _WORDS[label] if lang == "zh" else label
 
 
-def _kept_at(name: str, inputs: Shape, outputs: int) -> Path | None:
+def _kept_at(name: str, setting: Setting) -> Path | None:
     """Return the file of a table, named after all that it is made from; None for a user's file."""
     where, _ = origin(name)
     if where == "file":
         return None
     code = _package_digest() if where == "canon" else foreign_digest(name)
-    question = {"name": name, "inputs": list(inputs), "outputs": outputs, "code": code}
+    question = {"name": name, **asdict(setting), "code": code}
     return cache_dir() / "layers" / f"{digest(question)[:32]}.json"
 
 

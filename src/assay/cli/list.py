@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from assay.canon.card import KINDS, AnyCard, Architecture, Lang
 from assay.canon.catalog import catalog
-from assay.cli.columns import print_columns
+from assay.cli.columns import print_list
 from assay.errors import UnknownNameError, nearest
 
 SUMMARY = "list what the canon holds"
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         if kind != cards[0].kind:
             print()
         rows = [_row(card, args.lang) for card in cards if card.kind == kind]
-        print_columns([_heading(kind, args.lang), *rows])
+        print_list([_heading(kind, args.lang), *rows])
 
 
 def _chosen(args: argparse.Namespace) -> list[AnyCard]:

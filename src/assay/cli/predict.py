@@ -71,6 +71,6 @@ def _as_text(answer: Answer) -> str:
     if answer.value is not None:
         return f"{shown(answer.source)}  {answer.value:.6g}"
     if not answer.probabilities:
-        return f"{shown(answer.source)}  {shown(answer.label)}"
+        return f"{shown(answer.source)}  {shown(answer.label, most=len(answer.label))}"
     named = [f"{shown(label)} {share:.1%}" for label, share in answer.probabilities.items()]
     return f"{shown(answer.source)}  {'  '.join(named)}"

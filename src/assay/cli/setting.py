@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from assay.canon.card import Architecture, Lang, Shape, Variant
 from assay.canon.task import TASKS, Answers, Reads, Task
@@ -34,22 +35,24 @@ class Setting:
     task: Task | None = None
 
     def told(self, lang: Lang, *, task: bool) -> str:
-        """Return "64 tokens out of 65 (language modeling)".
+        """Return "an input of 28×28 (sequence classification, 10 outputs)".
 
         Args:
             lang: Language.
             task: Whether to name it.
         """
-        if self.task is None:
-            return _shape(self.inputs)
-        facts = TASKS[self.task]
-        given = _tokens(self, lang) if facts.reads == "tokens" else _shape(self.inputs)
-        if not task:
+        tokens = self.task is not None and TASKS[self.task].reads == "tokens"
+        given = _tokens(self, lang) if tokens else _shape(self.inputs)
+        given = (
+            f"输入{given if tokens else f' {given}'}" if lang == "zh" else f"an input of {given}"
+        )
+        if self.task is None or not task:
             return given
-        name = facts.zh if lang == "zh" else facts.en
-        if facts.answers != "tokens":
-            name += f"，{self.outputs} 个输出" if lang == "zh" else f", {_outputs(self.outputs)}"
-        return f"{given}（{name}）" if lang == "zh" else f"{given} ({name})"
+        facts = TASKS[self.task]
+        wide = facts.answers != "tokens"  # there it is the vocabulary
+        if lang == "zh":
+            return f"{facts.zh}{f'（{self.outputs} 个输出）' if wide else ''}，{given}"
+        return f"{given} ({facts.en}{f', {_outputs(self.outputs)}' if wide else ''})"
 
 
 def setting_of(
@@ -85,7 +88,7 @@ def task_named(text: str) -> Task:
         raise UnknownNameError(
             f"Unknown --task {text!r}.{nearest(text, TASKS)} There are {', '.join(TASKS)}."
         )
-    return text
+    return cast("Task", text)
 
 
 def _of_card(card: Architecture, variant: Variant, task: str) -> Task:
@@ -116,8 +119,8 @@ def _tokens(setting: Setting, lang: Lang) -> str:
     length, vocabulary = setting.inputs
     pair = setting.task == "text-to-text"
     if lang == "zh":
-        return f"{'原文与译文各' if pair else ''} {length} 个词元、词表 {vocabulary}".strip()
-    return f"{length} tokens{' and as many in answer,' if pair else ''} out of {vocabulary}"
+        return f"{'源文本与目标文本各' if pair else ''} {length} 个词元、词表 {vocabulary}"
+    return f"{length} tokens{' and as many to answer,' if pair else ''} out of {vocabulary}"
 
 
 def _outputs(count: int) -> str:

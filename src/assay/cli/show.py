@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
-from assay.canon.card import KINDS, AnyCard, Architecture, Lang, Part, Shape, Variant
+from assay.canon.card import KINDS, AnyCard, Architecture, InputKind, Lang, Part, Shape, Variant
 from assay.canon.catalog import Catalog, catalog
 from assay.canon.idea import IDEAS
+from assay.canon.task import TASKS, Task
 from assay.cli import layers
 from assay.cli.columns import print_columns, print_labelled
 
@@ -31,11 +33,20 @@ _LABELS = {
     "led to": "后继",
     "departures": "与论文不同",
     "variant": "变体",
+    "task": "任务",
     "parameters": "参数量",
     "MACs": "乘加次数",
     "native": "原始尺寸",
     "reference": "参考实现",
     "none": "无",
+}
+_READS: Mapping[InputKind, tuple[str, str, str]] = {  # in English, in Chinese, the sides
+    "image": ("images", "图像", "C×H×W"),
+    "sequence": ("sequences", "序列", "T×F"),
+    "tokens": ("T tokens out of V", "词表 V 中的 T 个词元", "T×V"),
+    "either": ("sequences, or T tokens out of V", "序列，或词表 V 中的 T 个词元", "T×F, T×V"),
+    "table": ("rows of a table", "表格的行", "F"),
+    "any": ("anything, as one row", "任意输入，展平为一行", ""),
 }
 
 
@@ -59,15 +70,22 @@ def run(args: argparse.Namespace) -> None:
         return
     card, named = catalog().find(args.name)
     if args.json:
-        facts = {**_facts(card, named, catalog()), **layers.facts(args, named)}
+        one = _one(card, named, args.name)
+        facts = {**_facts(card, one, catalog()), **layers.facts(args, named)}
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return
+    layers.check_asked(args, named)
     print(f"{card.prose(args.lang).name}  ({card.id})\n")
     print_labelled(_lines(card, args.lang, catalog()))
     if isinstance(card, Architecture):
         print()
-        print_columns(_table(card, _shown(card, named), args.lang))
+        print_columns(_table(card, _shown(card, _one(card, named, args.name)), args.lang))
     layers.print_asked(args, named)
+
+
+def _one(card: AnyCard, named: Variant | None, name: str) -> Variant | None:
+    """Return the only size to tell of; None where the card bears the name of one, such as lstm."""
+    return None if name == card.id else named
 
 
 def _shown(card: Architecture, named: Variant | None) -> list[Variant]:
@@ -102,8 +120,8 @@ def _lines(card: AnyCard, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
 def _of_architecture(card: Architecture, lang: Lang) -> dict[str, str]:
     return {
         "family": card.family,
-        "tasks": ", ".join(card.tasks),
-        "reads": f"{card.input.kind}, ≥ {_shape(card.input.least)}",
+        "tasks": ", ".join(_task(task, lang) for task in card.tasks),
+        "reads": _reads(card, lang),
         "small": _small(card, lang),
         "removable": ", ".join(f"{idea} ({IDEAS[idea].name(lang)})" for idea in card.removable),
     }
@@ -118,10 +136,32 @@ def _of_part(card: Part, lang: Lang) -> dict[str, str]:
     }
 
 
+def _reads(card: Architecture, lang: Lang) -> str:
+    """Return what one example is, and the smallest."""
+    en, zh, sides = _READS[card.input.kind]
+    if lang == "zh":
+        return "，".join([zh, f"{sides} ≥ {_shape(card.input.least)}".strip()])
+    return ", ".join([en, f"{sides} ≥ {_shape(card.input.least)}".strip()])
+
+
+def _task(task: Task, lang: Lang) -> str:
+    """Return a task as `--task` takes it, in Chinese after what people call it."""
+    return f"{TASKS[task].zh} ({task})" if lang == "zh" else task
+
+
 def _table(card: Architecture, variants: list[Variant], lang: Lang) -> list[tuple[str, ...]]:
-    words = ("variant", "parameters", "MACs", "native", "reference")
+    """Return the sizes; the task too where they are not all counted for the same one."""
+    several = len({card.native_task(v) for v in card.variants}) > 1
+    words = ("variant", "parameters", "MACs", "native", *(["task"] if several else []), "reference")
     rows = [
-        (v.name, f"{v.parameters:,}", f"{v.macs:,}", _shape(card.native(v)), v.reference)
+        (
+            v.name,
+            f"{v.parameters:,}",
+            f"{v.macs:,}",
+            _shape(card.native(v)),
+            *([TASKS[card.native_task(v)].zh if lang == "zh" else card.native_task(v)] * several),
+            v.reference,
+        )
         for v in variants
     ]
     return [tuple(_word(word, lang) for word in words), *rows]

@@ -26,6 +26,7 @@ TRIVIAL = (
     "baseline:frequent_answer",
 )  # what a network beats, or has learned nothing
 _NAMED = 3  # networks in one sentence
+_LOOKED_AT = 1000  # texts, whose tokens are counted
 
 Array = np.ndarray
 
@@ -247,9 +248,17 @@ def _sizes(dataset: Dataset) -> Sizes:
     return Sizes(
         train=len(dataset.train),
         queries=min(len(dataset.val), VALIDATION) + len(dataset.test),
-        features=int(np.prod(flat_shape(dataset.inputs, dataset.task))),
+        features=_features(dataset),
         outputs=dataset.outputs,
     )
+
+
+def _features(dataset: Dataset) -> int:
+    """Return how many numbers an example is, or how many tokens a text is, in the mean."""
+    if dataset.kind != "tokens":
+        return int(np.prod(flat_shape(dataset.inputs)))
+    some = dataset.x[dataset.train[:: len(dataset.train) // _LOOKED_AT + 1]]
+    return max(1, round(np.count_nonzero(some) / len(some)))
 
 
 def _least(dataset: Dataset) -> int:

@@ -52,6 +52,7 @@ PREFERENCES: Mapping[str, _Cost] = {
 
 SCORE = "score"  # no cost at all: the best mean of those that nothing has been shown to beat
 CHOICES = (*PREFERENCES, SCORE)
+_ONLY = ("it is the only candidate", "它是唯一的候选")
 
 
 def recommend(
@@ -76,9 +77,14 @@ def recommend(
     eligible = [c for c in finished if c.name not in excluded]
     unbeaten = [c for c in eligible if not _beaten(c, eligible, verdicts)]
     best = min(unbeaten, key=lambda c: (_cost(c, prefer), c.rank), default=None)
+    if best is None:
+        why = _why_not(finished, excluded)
+    else:
+        reason = _reason(best, unbeaten, eligible, prefer) if len(candidates) > 1 else _ONLY
+        why = _why(best, unbeaten, eligible, reason)
     return Recommendation(
         candidate=best.name if best else None,
-        why=_why(best, unbeaten, eligible, prefer) if best else _why_not(finished, excluded),
+        why=why,
         prefer=prefer,
         require=tuple(r.text for r in require),
         excluded=excluded,
@@ -108,9 +114,9 @@ def _why(
     best: CandidateResult,
     unbeaten: Sequence[CandidateResult],
     eligible: Sequence[CandidateResult],
-    prefer: str,
+    reason: tuple[str, str],
 ) -> dict[str, str]:
-    en, zh = _reason(best, unbeaten, eligible, prefer)
+    en, zh = reason
     leader = min(unbeaten, key=lambda c: c.rank)
     if leader is not best:
         en += f", and {leader.name}'s better mean is within chance"

@@ -47,7 +47,8 @@ def named_ids(dataset: Dataset, places: np.ndarray, most: int = 10) -> tuple[str
 
 def _column(dataset: Dataset, role: Role, name: str | None) -> Named | None:
     found = named_column(dataset.folder, role)
-    if name is not None and (found is None or found.name != name):
+    steps = found is None and role == "time" and dataset.kind == "sequence"  # times inside examples
+    if name is not None and not steps and (found is None or found.name != name):
         raise BadArgumentError(
             f"`{role}` must be the column that the data were loaded with. Received "
             f"{shown(name)!r}; load them with {role}={shown(name)!r}."

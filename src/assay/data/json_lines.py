@@ -115,14 +115,18 @@ def _task(path: Path, keys: Sequence[str], options: Options) -> Task:
 
 
 def _field(
-    rows: Sequence[Mapping[str, Any]], numbers: Sequence[int], key: str, path: Path, kind: type
+    rows: Sequence[Mapping[str, Any]],
+    numbers: Sequence[int],
+    key: str,
+    path: Path,
+    kind: type[str] | type[list[Any]],
 ) -> list[Any]:
     """Return one key of every object.
 
     Raises:
         DataError: One does not have it, or it is of another kind.
     """
-    word = {str: "a string", list: "a list"}[kind]
+    word = "a string" if kind is str else "a list"
     values = []
     for number, row in zip(numbers, rows, strict=True):
         if key not in row:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.describe import describe
@@ -140,7 +140,7 @@ def _task(task: str | None) -> Task | None:
             f"`task` must be one of {', '.join(TASKS)}. Received {shown(task)!r}."
             f"{nearest(task, TASKS)}"
         )
-    return task
+    return cast("Task | None", task)
 
 
 def _seed(seed: int) -> int:

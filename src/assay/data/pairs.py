@@ -135,7 +135,9 @@ def side_names(names: Sequence[str]) -> tuple[str, str] | None:
 
 def _read(path: Path, options: Options) -> Raw:
     file = TextFile(path)
-    sources, answers, ids = [], [], []
+    sources: list[str] = []
+    answers: list[str] = []
+    ids: list[str] = []
     for number, line in file.lines():
         if not line.strip():
             continue

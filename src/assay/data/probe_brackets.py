@@ -85,7 +85,7 @@ def _kinds(opens: np.ndarray, by: np.random.Generator) -> np.ndarray:
     symbols = np.zeros((count, steps), np.int64)
     for at in range(steps):
         up = opens[:, at]
-        drawn = 2 * by.integers(KINDS, size=count)
+        drawn = 2 * by.integers(KINDS, size=(count,))
         stack[rows[up], high[up]] = drawn[up]
         high += np.where(up, 1, -1)
         symbols[:, at] = np.where(up, drawn, stack[rows, high] + 1)

@@ -125,5 +125,6 @@ def _by_month(frame: pd.DataFrame, known: _Known) -> pd.DataFrame:
     import pandas as pd
 
     values = frame.iloc[:, 1:].to_numpy().ravel()
-    months = pd.date_range(f"{int(frame.iloc[0, 0])}-01-01", periods=len(values), freq="MS")
+    first = int(frame.iloc[:, 0].to_numpy()[0])
+    months = pd.date_range(f"{first}-01-01", periods=len(values), freq="MS")
     return pd.DataFrame({known.time: months, known.target: values})

@@ -98,7 +98,7 @@ class Calendar:
             named = {"month": f"{year}-{month + 1:02d}", "quarter": f"{year}Q{month // 3 + 1}"}
             return named.get(self.unit, str(year))
         if self.unit == "business day":
-            return str(np.busday_offset("1970-01-01", number))
+            return str(np.busday_offset(np.datetime64("1970-01-01"), number))
         return _moment((number if self.unit == "day" else number * 7 + int(self.origin)) * DAY)
 
     def season(self, periods: int) -> int | None:

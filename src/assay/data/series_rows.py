@@ -242,11 +242,11 @@ def _refuse_twice(
         if len(same):
             first, second = sorted((int(rows[same[0]]), int(rows[same[0] + 1])))
             label = calendar.label(int(numbers[first]))
+            more = f", and {len(same) - 1:,} more are double" if len(same) > 1 else ""
             raise DataError(
                 f"A series may have one row for each period. In {shown(where)} rows {first + 1} "
-                f"and {second + 1} are both of {label}{of_series(name)}, and {len(same) - 1:,} "
-                "more are double; keep one of them, or name the column of several series with "
-                "--series."
+                f"and {second + 1} are both of {label}{of_series(name)}{more}; keep one of "
+                "them, or name the column of several series with --series."
             )
 
 
@@ -267,7 +267,7 @@ def _refuse_missing(
             row = int(rows[gaps[0]])
             label = calendar.label(int(numbers[row]) + 1)
             raise DataError(
-                f"A series must have a row for each period. In {shown(where)} {absent:,} are "
+                f"A series must have a row for each period. In {shown(where)} {_are(absent)} "
                 f"missing, first {label}{of_series(name)} after row {row + 1}; add rows, or use "
                 "--skip-bad, which fills what a forecast sees with the value before and predicts "
                 "none of them."
@@ -276,11 +276,15 @@ def _refuse_missing(
     if lost.any():
         row, at = (int(place) for place in np.argwhere(lost)[0])
         raise DataError(
-            f"A series must have a value in each row. In {shown(where)} {int(lost.sum()):,} are "
+            f"A series must have a value in each row. In {shown(where)} {_are(int(lost.sum()))} "
             f"missing, first in row {row + 1} of {shown(columns.numbers[at])!r}; fill them in, or "
             "use --skip-bad, which fills what a forecast sees with the value before and predicts "
             "none of them."
         )
+
+
+def _are(count: int) -> str:
+    return "1 is" if count == 1 else f"{count:,} are"
 
 
 def _refuse_sparse(name: str, numbers: np.ndarray, columns: Columns, where: str) -> None:

@@ -11,7 +11,8 @@ from assay.data.names import listed, shown
 from assay.data.pairs import SIDES
 from assay.data.table import read_table
 from assay.data.text import TextFile
-from assay.data.text_table import TEXTS, TEXTS_ZH, by_name, is_free_text
+from assay.data.text_names import TEXTS, TEXTS_ZH, by_name
+from assay.data.text_table import is_free_text
 from assay.errors import BadArgumentError, DataError
 
 TABLES = (".csv", ".tsv", ".parquet")

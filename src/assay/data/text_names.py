@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 TEXTS = ("text", "sentence", "review", "content", "comment", "message", "body", "document", "tweet")
@@ -10,7 +10,7 @@ TEXTS_ZH = ("文本", "内容", "评论", "句子", "正文")
 LABELS = ("label", "class", "category", "sentiment", "target", "intent", "topic", "标签", "类别")
 
 
-def by_name(columns: Sequence[Any], names: Sequence[str]) -> str | None:
+def by_name(columns: Iterable[Any], names: Sequence[str]) -> str | None:
     """Return the first column with one of these names, whatever its case.
 
     Args:

@@ -90,9 +90,9 @@ def usable_texts(
         try:
             whole.append(clean(_written(text), f"{_first_upper(ids[at])} of {shown(source)}"))
             kept.append(at)
-        except DataError:
+        except DataError as error:
             if not skip_bad:
-                raise
+                raise DataError(f"{str(error).removesuffix('.')}, or use --skip-bad.") from error
     if not whole:
         raise DataError(f"{shown(source)} holds no text; give examples that have some.")
     lost = len(texts) - len(kept)

@@ -113,11 +113,11 @@ def _place_one(
         (max(cuts.test - series.first, 0), length),
     )
     starts, parts = [], []
-    for part, (begin, end) in enumerate(ends):
-        last, step = end - horizon - window, horizon if part else apart
+    for number, (begin, end) in enumerate(ends):
+        last, step = end - horizon - window, horizon if number else apart
         rows = np.arange(last, max(begin - window, 0) - 1, -step)[::-1]
         starts.append(rows)
-        parts.append(np.full(len(rows), part, np.int8))
+        parts.append(np.full(len(rows), number, np.int8))
     start, part = np.concatenate(starts).astype(np.int64), np.concatenate(parts)
     lost = np.r_[0, np.cumsum(~series.known)]
     whole = lost[start + window] == lost[start + window + horizon]

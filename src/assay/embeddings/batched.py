@@ -37,7 +37,7 @@ def learn_examples(
     rows, wanted = (torch.from_numpy(part) for part in told)
     inputs = torch.from_numpy(examples.inputs)
     for given, row, want in zip(
-        *(part.split(BATCH) for part in (inputs, rows, wanted)), strict=True
+        *(torch.split(part, BATCH) for part in (inputs, rows, wanted)), strict=True
     ):
         _learn_batch(*tables, given.long(), row.long(), want, step)
 
@@ -117,10 +117,21 @@ def learn_counts(
         rate: Step size.
     """
     loss = 0.0
-    state = [torch.from_numpy(part) for part in (*tables, *past)]
+    words, contexts = (torch.from_numpy(part) for part in tables)
+    past_words, past_contexts = (torch.from_numpy(part) for part in past)
     entries = (torch.from_numpy(part) for part in (*pairs, logs, weights))
-    for first, second, log, weight in zip(*(e.split(BATCH) for e in entries), strict=True):
-        loss += _count_step(*state, first.long(), second.long(), log, weight, rate)
+    for first, second, log, weight in zip(*(torch.split(e, BATCH) for e in entries), strict=True):
+        loss += _count_step(
+            words,
+            contexts,
+            past_words,
+            past_contexts,
+            first.long(),
+            second.long(),
+            log,
+            weight,
+            rate,
+        )
     return loss
 
 

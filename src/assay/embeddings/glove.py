@@ -195,7 +195,8 @@ def _summed(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the different keys, sorted, and the sum of each."""
     different, place = np.unique(keys, return_inverse=True)
-    return different, np.bincount(place, often, minlength=len(different))
+    sums = np.bincount(place, often, minlength=len(different))
+    return different, np.asarray(sums, np.float64)
 
 
 def learned(counts: Counts, words: int, settings: Settings) -> tuple[Floats, list[float]]:

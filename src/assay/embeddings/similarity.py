@@ -68,8 +68,8 @@ def unit(vectors: ArrayLike) -> Floats:
             "give one row per vector."
         )
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    result: Floats = rows / np.where(lengths > 0, lengths, 1)
-    return result
+    divisors: Floats = np.where(lengths > 0, lengths, 1)
+    return rows / divisors
 
 
 def _faiss() -> Any:

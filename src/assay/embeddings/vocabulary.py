@@ -133,7 +133,7 @@ def keep_chances(counts: NDArray[np.int64], sample: float) -> Floats:
     return chances
 
 
-def alias_table(weights: NDArray[np.float64]) -> tuple[Floats, Ids]:
+def alias_table(weights: NDArray[np.floating]) -> tuple[Floats, Ids]:
     """Return chances and other outcomes for drawing in constant time.
 
     Draw i uniformly; take i with the chance `keep[i]`, else `other[i]`.

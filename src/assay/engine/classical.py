@@ -5,11 +5,12 @@ that makes their mean squared length 10, so that scikit-learn's default regulari
 same for 5 features and for 5,000. Settings are scikit-learn's defaults, but for C = 10 of the
 kernel machine. Probabilities:
 
-- logistic regression, gradient boosting and the majority have their own;
+- logistic regression, gradient boosting, counts and the majority have their own;
 - of nearest neighbours, their votes and one vote more, shared out as the classes are in training,
   so that no class is impossible;
-- of support vector machines, the softmax of the decision function times the factor that gives the
-  least log loss on the validation part (temperature scaling: Guo et al., 2017,
+- of support vector machines, and of logistic regression on texts, whose weights are sparse, the
+  softmax of the decision function times the factor that gives the least log loss on the validation
+  part (temperature scaling: Guo et al., 2017,
   https://arxiv.org/abs/1706.04599). It never changes which class comes first.
 
 What takes long on many examples learns from a part of them. How many is computed from the sizes and
@@ -63,7 +64,7 @@ class Sizes:
 
     train: int
     queries: int  # examples to predict afterwards
-    features: int  # of one example, flattened; tokens of a text
+    features: int  # of one example, flattened; tokens of a text, in the mean
     outputs: int
 
 
@@ -78,7 +79,7 @@ class Method:
             of outputs; it returns what predicts.
         seconds: What learning and predicting take on one slow core, about; None is no time.
         modules: What it imports; worth doing once for all trials.
-        decides: Whether it gives a decision function in place of probabilities.
+        decides: Whether it gives a decision function, to be scaled, in place of probabilities.
         blind: Whether it looks at no input; it is then given examples of no value, (N, 0).
         stored: Whether it reads examples as they are stored: tokens (N, T), windows (N, T, F).
         wants: Facts of the preprocessing that it is told, by name.
@@ -286,7 +287,7 @@ def _boosting_seconds(sizes: Sizes) -> float:
 
 
 def _tfidf_seconds(sizes: Sizes) -> float:
-    return sizes.train * sizes.features * (2e-6 + 2e-7 * sizes.outputs)
+    return sizes.train * sizes.features * (4e-6 + 5e-7 * sizes.outputs)
 
 
 def _counting_seconds(sizes: Sizes) -> float:
@@ -378,6 +379,7 @@ METHODS: Mapping[str, Method] = {
         fits={"text-classification": fit_tfidf},
         seconds=_tfidf_seconds,
         modules=("sklearn.feature_extraction.text", "sklearn.linear_model"),
+        decides=True,
         stored=True,
         wants=("tokenizer",),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ class Bags:
         return csr_matrix((ones, (rows[there], at[there])), shape=(count, len(self._known)))
 
 
-def longest_run(tokenizer: dict[str, Any]) -> int:
+def longest_run(tokenizer: Mapping[str, Any]) -> int:
     """Return how many tokens a run should have: four characters, two parts of words.
 
     Args:

@@ -74,7 +74,7 @@ class NGrams:
         return share, best
 
     def _keys(self, histories: Array) -> Array:
-        keys = np.zeros(len(histories), np.int64)
+        keys: Array = np.zeros(len(histories), np.int64)
         for column in histories.T:
             keys = keys * self._base + column
         return keys
@@ -83,7 +83,8 @@ class NGrams:
         cut = _discount(counts)
         shares = np.full(self._base, cut * len(tokens) / self._base)
         shares[tokens] += counts - cut
-        return shares / counts.sum()
+        whole: Array = shares / counts.sum()
+        return whole
 
     def _after(self, grams: Array, counts: Array) -> _Length:
         """Return what is known of histories one token longer than those before."""
@@ -111,11 +112,13 @@ class NGrams:
 
     def _shorter_share(self, grams: Array, tokens: Array) -> Array:
         """Return p(w | h') of each gram hw; it was seen too."""
-        if not self._lengths:
-            return self._single[tokens]
-        known = self._lengths[-1]
-        at, _ = _find(known.grams, grams % self._base ** (len(self._lengths) + 1))
-        return known.shares[at]
+        at, shares = tokens, self._single
+        if self._lengths:
+            shares = self._lengths[-1].shares
+            shorter = grams % self._base ** (len(self._lengths) + 1)
+            at, _ = _find(self._lengths[-1].grams, shorter)
+        found: Array = shares[at]
+        return found
 
     def _shorter_best(self, histories: Array) -> tuple[Array, Array]:
         """Return the likeliest token after h', and its share."""

@@ -7,6 +7,7 @@ vocabulary to choose from, the probabilities of all would fill memory.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,26 +18,35 @@ from assay.engine.classical_bags import Bags, longest_run
 from assay.engine.classical_ngram import NGrams
 
 Array = np.ndarray
-Predict = Callable[[Array], Array]  # (N, T) -> probabilities (N, K)
+Predict = Callable[[Array], Array]  # (N, T) -> scores (N, K)
 Tell = Callable[[Array, Array], tuple[Array, ...]]  # x, y (N, T) -> nats, answers (N, T)
 
-SQUARED_LENGTH = 100.0  # of a text; 10, as of other examples, left tf-idf far from sure
+SQUARED_LENGTH = 10.0  # of a text's weights, as of all other examples
+_ITERATIONS = 20  # of logistic regression; more change answers little
+_LEAST_PROBABILITY = 1e-12
 LONGEST = 7  # tokens of an n-gram
 _MOST_KEYS = 2**63
 _PRIOR = 1.0  # occurrences that the shares of all tags count for, beside those of one token
 
 
 def fit_tfidf(x: Array, y: Array, outputs: int, *, tokenizer: Mapping[str, Any]) -> Predict:
-    """Logistic regression on the TF-IDF weights of tokens and of runs of them: see `Bags`."""
+    """Logistic regression on the TF-IDF weights of tokens and of runs of them: see `Bags`.
+
+    Predicts the logarithms of probabilities.
+    """
     from sklearn.linear_model import LogisticRegression
 
     bags = Bags(x, longest_run(tokenizer))
-    model = LogisticRegression().fit(bags(x) * SQUARED_LENGTH**0.5, y)
+    model = LogisticRegression(max_iter=_ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged
+        model.fit(bags(x) * SQUARED_LENGTH**0.5, y)
 
     def predict(queries: Array) -> Array:
-        whole = np.zeros((len(queries), outputs))
-        whole[:, model.classes_] = model.predict_proba(bags(queries) * SQUARED_LENGTH**0.5)
-        return whole
+        whole = np.full((len(queries), outputs), _LEAST_PROBABILITY)
+        whole[:, model.classes_] += model.predict_proba(bags(queries) * SQUARED_LENGTH**0.5)
+        logarithms: Array = np.log(whole)
+        return logarithms
 
     return predict
 

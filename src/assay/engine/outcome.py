@@ -10,7 +10,7 @@ its own, each page has a checksum.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,13 @@ def read_outcome(path: Path, part: str) -> Answers:
         ValueError: It is damaged, or has no such part.
     """
     table = _read(path, part, ["example", "truth", *_PREDICTED])
+    (name,) = _only(table, _PREDICTED)
+    _only(table, ["example"])
     example = _numbers(table["example"])
-    name = next(name for name in _PREDICTED if name in table.schema.names)
     predicted = _numbers(table[name]) if name == "value" else _matrix(table, name)
     if name == "sums":
         return Answers(example=example, truth=np.zeros(len(example), np.int64), predicted=predicted)
+    _only(table, ["truth"])
     truth = _matrix(table, "truth") if name == "values" else _numbers(table["truth"])
     return Answers(example=example, truth=truth, predicted=predicted)
 
@@ -102,8 +104,16 @@ def read_predicted(path: Path, part: str) -> np.ndarray:
         ValueError: It is damaged, or has no such part.
     """
     table = _read(path, part, ["label", "value", "values", "sums"])
-    (name,) = table.schema.names
+    (name,) = _only(table, ["label", "value", "values", "sums"])
     return _numbers(table[name]) if name in ("label", "value") else _matrix(table, name)
+
+
+def _only(table: pa.Table, names: Sequence[str]) -> list[str]:
+    """Return those of the columns that a table has; it must be one."""
+    found = [name for name in names if name in table.schema.names]
+    if len(found) != 1:
+        raise ValueError(f"not the outcome of a trial: it has {len(found)} of {', '.join(names)}")
+    return found
 
 
 def _table(part: str, answers: Answers, form: Form | None) -> pa.Table:
@@ -117,9 +127,7 @@ def _table(part: str, answers: Answers, form: Form | None) -> pa.Table:
         truth = _column(answers.truth, np.float32)
         return pa.table({**columns, "truth": truth, "value": _column(predicted, np.float32)})
     if form == "values":
-        return pa.table(
-            {**columns, "truth": _lists(answers.truth), "values": _lists(predicted)}
-        )
+        return pa.table({**columns, "truth": _lists(answers.truth), "values": _lists(predicted)})
     if form in ("labels", "tokens"):
         return pa.table({**columns, "sums": _lists(predicted)})
     columns["truth"] = _column(answers.truth, np.int64)

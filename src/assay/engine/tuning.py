@@ -168,9 +168,7 @@ class Tuning:
             recipe=self.recipe,
             plan=plan,
             steps=_FOREVER,
-            objective=objective_for(
-                self.task, classes=classes, outputs=self.outputs, model=model
-            ),
+            objective=objective_for(self.task, classes=classes, outputs=self.outputs, model=model),
             fine_tuning=fine_tuning(self.candidate, model, steps=None),
         )
         x = drawn(batch, self.inputs, self.task)[0]

@@ -220,7 +220,6 @@ class TextToText(Tokens):
             outputs.flatten(0, 1), y.flatten(), ignore_index=NOT_SCORED, label_smoothing=smoothing
         )
 
-
     def finish(self, model: nn.Module, given: Arguments, truth: Tensor, kept: Tensor) -> Tensor:
         """Return the columns of `kept`, then those of the texts that the network writes."""
         if self._tokenizer is None:
@@ -318,4 +317,3 @@ def _trimmed(tokens: Tensor) -> Tensor:
 def _r2(predicted: Tensor, truth: Tensor) -> float:
     spread = (truth - truth.mean()).square().sum().item()
     return 1.0 - (predicted - truth).square().sum().item() / spread if spread > 0 else 0.0
-

@@ -54,9 +54,7 @@ def _task_for(name: str, inputs: tuple[int, ...]) -> Task | None:
     return card.task_for(variant, inputs)
 
 
-def layers_of(
-    model: nn.Module, inputs: tuple[int, ...], task: Task | None = None
-) -> list[Layer]:
+def layers_of(model: nn.Module, inputs: tuple[int, ...], task: Task | None = None) -> list[Layer]:
     """Return the layers of a network, in the order in which they run for one example.
 
     Args:
@@ -103,9 +101,7 @@ class _Tracer(MacCounter):  # type: ignore[no-untyped-call]
         field: What that depends on, which is itself.
     """
 
-    def __init__(
-        self, model: nn.Module, example: tuple[Tensor, ...], field: Field | None
-    ) -> None:
+    def __init__(self, model: nn.Module, example: tuple[Tensor, ...], field: Field | None) -> None:
         super().__init__()
         self.visits: dict[str, _Visit] = {path: _Visit() for path, _ in model.named_modules()}
         self.order: list[str] = []  # paths as they are first called

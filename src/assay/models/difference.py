@@ -60,9 +60,9 @@ def differences(first: Node, second: Node, *, depth: int) -> list[Change]:
 
 
 def _inside(first: Node, second: Node, depth: int) -> Iterator[Change]:
-    """Yield what becomes of the layers inside one that differs."""
-    for one, other in _aligned(first.below, second.below):
-        yield from _change(one, other, depth)
+    """Yield what becomes of the layers inside one that differs; of blocks in a row told once."""
+    for _, run in groupby(_aligned(first.below, second.below), key=_likenesses):
+        yield from map(_joined, zip(*(_change(*pair, depth) for pair in run), strict=True))
     own = [(node.layer.own_parameters, node.layer.own_macs) for node in (first, second)]
     if any(map(any, own)):
         sort: Sort = "equal" if own[0] == own[1] else "changed"
@@ -146,7 +146,11 @@ def _alike(change: Change) -> object:
     return change.sort, change.own, parents, likeness
 
 
-def _joined(run: list[Change]) -> Change:
+def _likenesses(pair: Pair) -> object:
+    return [None if node is None else node.likeness for node in pair]
+
+
+def _joined(run: Sequence[Change]) -> Change:
     return Change(
         sort=run[0].sort,
         first=tuple(node for change in run for node in change.first),

@@ -33,9 +33,7 @@ def drawn(count: int, inputs: tuple[int, ...], task: Task | None = None) -> tupl
     return tuple(words) if task == "text-to-text" else (words[0],)
 
 
-def drawn_truth(
-    count: int, inputs: tuple[int, ...], outputs: int, task: Task
-) -> Tensor:
+def drawn_truth(count: int, inputs: tuple[int, ...], outputs: int, task: Task) -> Tensor:
     """Return made-up answers to `count` examples, as a prepared data set holds them."""
     answers = TASKS[task].answers
     if answers == "label":

@@ -54,9 +54,7 @@ def origin(name: str) -> tuple[Origin, str]:
     return "canon", name
 
 
-def build_any(
-    name: str, inputs: Shape, outputs: int, task: Task | None = None
-) -> nn.Module:
+def build_any(name: str, inputs: Shape, outputs: int, task: Task | None = None) -> nn.Module:
     """Return a new network of any origin; a foreign one is checked by one forward pass.
 
     Args:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
 
 from assay.canon.task import TASKS, Answers
 from assay.compare.result import CandidateResult, Estimate, StudyResult
@@ -173,10 +172,11 @@ def validation_of(result: StudyResult) -> Scores:
 
 def answers_of(result: StudyResult) -> Answers:
     """Return what one answer is in a study: a label, unless its data say otherwise."""
-    facts = TASKS.get(result.data.get("task"))  # type: ignore[call-overload]
+    task = result.data.get("task")
+    facts = None if task is None else TASKS.get(task)
     if facts is None:
         return "label" if result.data.get("classes") else "value"
-    return cast(Answers, facts.answers)
+    return facts.answers
 
 
 def validation_word(result: StudyResult) -> str:
@@ -236,3 +236,9 @@ def ticks(low: float, high: float, most: int = 4) -> list[float]:
     step = next(s for s in steps if math.floor(high / s) - math.ceil(low / s) + 1 <= most)
     first, last = math.ceil(low / step), math.floor(high / step)
     return [round(k * step, 12) for k in range(first, last + 1)]
+
+
+def how_long(result: StudyResult, words: Words) -> str:
+    """Return how long a study took, and how many trials were run and not found in the records."""
+    key = {0: "took_none", 1: "took_one"}.get(result.trials_run, "took_all")
+    return words(key, time=duration(result.seconds), count=result.trials_run)

@@ -558,8 +558,7 @@ def _data_facts(page: Page) -> list[tuple[str, str]]:
 
 def _study_facts(page: Page) -> list[tuple[str, str]]:
     t, result = page.words, page.result
-    key = "took_all" if result.trials_run else "took_none"
-    took = t(key, time=figures.duration(result.seconds), count=result.trials_run)
+    took = figures.how_long(result, t)
     created = result.created.replace("T", " ").replace("+00:00", " UTC")
     facts = [("study", result.id), ("created", created), ("budget", result.budget), ("took", took)]
     return [(t(key), value) for key, value in facts]

@@ -72,7 +72,7 @@ def print_result(console: Console, result: StudyResult, lang: Literal["en", "zh"
             console.print(_sentence(clean(t.of(text)), t, console.width))
     if told := evidence.tuning_sentence(result, t):
         console.print(_sentence(told, t, console.width))
-    console.print(Text(_how_long(result, t), style="dim"))
+    console.print(Text(figures.how_long(result, t), style="dim"))
     where = clean(f"{result.folder}/report.html")
     console.print(Text(f"{t('report_at')}: {where}"), soft_wrap=True)
 
@@ -94,8 +94,9 @@ def _print_first(console: Console, result: StudyResult, t: Words) -> None:
         where = where if t.lang == "zh" else f" {where}".rstrip()
         head = t("labelled", label=t(concern.severity), text="")
         _print_marked(console, mark, f"{head}{t.of(evidence.sentence(concern))}{where}", t, style)
-    if len(told) < len(found):
-        console.print(Text(t("notes_more", count=len(found) - len(told)), style="dim"))
+    if rest := len(found) - len(told):
+        more = t("note_more") if rest == 1 else t("notes_more", count=rest)
+        console.print(Text(more, style="dim"))
     if found:
         console.print()
 
@@ -317,9 +318,3 @@ def _print_failures(console: Console, result: StudyResult, t: Words) -> None:
         console.print(Text(text, style="red"))
     if len(found) > _TOLD:
         console.print(Text(t("more_rows", count=len(found) - _TOLD), style="red"))
-
-
-def _how_long(result: StudyResult, t: Words) -> str:
-    time = figures.duration(result.seconds)
-    key = "took_all" if result.trials_run else "took_none"
-    return t(key, time=time, count=result.trials_run)

@@ -33,7 +33,8 @@ class Answer:
 
     Attributes:
         source: Which one: a path, or a path and a row.
-        label: The most probable class, the tags of a text, or the answer to it; empty for values.
+        label: The most probable class, the tags of a text, the answer to it, or it with its blanks
+            filled; empty for values.
         probabilities: The most probable classes, the likeliest first; empty for regression.
         value: Of a regression or forecast; None for others.
     """
@@ -94,11 +95,21 @@ def _of_texts(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator
                 yield from (_answer(predictor, name, row, top) for name, row in rows)
             else:
                 for name, said in zip(names, predictor.predict(list(group)), strict=True):
-                    yield Answer(name, said if isinstance(said, str) else " ".join(said), {})
+                    yield Answer(name, said if isinstance(said, str) else _tags(said), {})
+
+
+def _tags(said: Sequence[str]) -> str:
+    """Return the tags of a text; a word beyond the length of training has none."""
+    return " ".join(tag or "-" for tag in said)
 
 
 def _of_histories(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Answer]:
     for path in paths:
+        if path.suffix.lower() not in TABLES:
+            raise BadArgumentError(
+                f"A forecast reads a table of what came before: {', '.join(TABLES)}. Received "
+                f"{shown(str(path))!r}; give such a file."
+            )
         found, values = predictor.history(read_table(path), where=str(path))
         for series, periods, row in zip(found.names, found.periods, values, strict=True):
             for period, value in zip(periods, row, strict=True):

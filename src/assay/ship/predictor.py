@@ -26,6 +26,7 @@ from assay.data.names import shown
 from assay.data.series_history import History, read_history
 from assay.errors import BadArgumentError
 from assay.ship.artifact import Artifact, write_artifact
+from assay.ship.blanks import fill_blanks
 
 BATCH = 256  # examples scored at once
 ROWS = 64  # the same for tables: always as many, since other shapes round differently
@@ -61,7 +62,8 @@ class Predictor:
         """Return one label per example, or one value for regression.
 
         A model of tags returns a list of them for each text, one for each word between spaces; a
-        forecaster the next values of each series, (S, H); a model of text to text its answers.
+        forecaster the next values of each series, (S, H); a model of text to text its answers; a
+        masked language model the texts with each `<mask>` filled.
 
         Raises:
             BadArgumentError: They are not of the kind that the model reads, or it is a language
@@ -72,7 +74,7 @@ class Predictor:
             "forecasting": self._forecasts,
             "text-to-text": self._texts,
             "language-modeling": self._refuse_to_label,
-            "masked-language-modeling": self._refuse_to_label,
+            "masked-language-modeling": self._without_blanks,
         }.get(self.artifact.task)
         if special is not None:
             return special(inputs)
@@ -207,6 +209,10 @@ class Predictor:
 
     def _texts(self, inputs: Any) -> np.ndarray:
         return np.array(self.generate(_several(inputs)), object)
+
+    def _without_blanks(self, inputs: Any) -> np.ndarray:
+        filled = fill_blanks(_several(inputs), self.artifact.preprocessing, self.model)
+        return np.array(filled, object)
 
     def _refuse_to_label(self, inputs: Any) -> np.ndarray:
         del inputs

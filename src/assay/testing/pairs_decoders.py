@@ -25,7 +25,7 @@ TASK = "language-modeling"
 def _gpt2(**options: Any) -> nn.Module:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    off = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    off: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return GPT2LMHeadModel(GPT2Config(bos_token_id=None, eos_token_id=None, **off, **options))
 
 
@@ -60,7 +60,7 @@ class TwoPlaces(nn.Module):
 
     def __init__(self, context: int, embed_dim: int, **options: Any) -> None:
         super().__init__()
-        self.gpt2 = _gpt2(n_positions=context + 1, n_embd=embed_dim, **options).transformer
+        self.gpt2: Any = _gpt2(n_positions=context + 1, n_embd=embed_dim, **options).transformer
         self.step = nn.Embedding(context + 1, embed_dim)
 
     def forward(self, source: Tensor, answer: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class BlockSparse(nn.Module):
 
         super().__init__()
         self.masks = theirs.BigBirdModel.create_masks_for_block_sparse_attn
-        self.attention = theirs.BigBirdBlockSparseAttention(
+        self.attention: Any = theirs.BigBirdBlockSparseAttention(  # type: ignore[no-untyped-call]
             BigBirdConfig(
                 hidden_size=WIDTH,
                 num_attention_heads=HEADS,

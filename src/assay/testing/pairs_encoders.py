@@ -69,7 +69,7 @@ def _ask_t5(theirs: nn.Module, source: Tensor, target: Tensor) -> Tensor:
 def _bert(**options: Any) -> nn.Module:
     from transformers import BertConfig, BertForPreTraining
 
-    off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    off: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     return BertForPreTraining(BertConfig(**options, **off))
 
 

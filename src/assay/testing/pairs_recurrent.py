@@ -56,7 +56,7 @@ class TorchTagger(nn.Module):
 
     def __init__(
         self,
-        kind: type[nn.RNNBase],
+        kind: Callable[..., nn.RNNBase],
         hidden: int,
         outputs: int,
         *,

@@ -65,7 +65,7 @@ class MeanOfVectors(nn.Module):
         learned = torch.from_numpy(self.learn(text, seed))
         self.vectors.zero_()
         self.vectors[torch.from_numpy(text.words)] = learned.to(self.vectors)
-        means = torch.cat([self.summary(part) for part in tokens.split(1024)])
+        means = torch.cat([self.summary(part) for part in torch.split(tokens, 1024)])
         self.centre.copy_(means.mean(0))
         self.spread.copy_((means - self.centre).square().mean().sqrt().clamp_min(1e-6))
 

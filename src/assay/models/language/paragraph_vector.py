@@ -79,7 +79,7 @@ class ParagraphVector(nn.Module):
         self.noise.zero_()
         self.noise[words] = chances / chances.sum()
         self.rate.copy_(1 / self._curvature())
-        vectors = torch.cat([self.infer(part) for part in tokens.split(256)])
+        vectors = torch.cat([self.infer(part) for part in torch.split(tokens, 256)])
         self.centre.copy_(vectors.mean(0))
         self.spread.copy_((vectors - self.centre).square().mean().sqrt().clamp_min(1e-6))
 

@@ -3,14 +3,14 @@
 Source: Choromanski et al., 2021, https://arxiv.org/abs/2009.14794, section 2 (FAVOR+).
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from assay.blocks.attention import Attention, heads
 from assay.blocks.performer import PerformerKernel, Sums
-from assay.blocks.sequence_encoder import SequenceEncoder
+from assay.blocks.sequence_encoder import MixingBlock, SequenceEncoder
 
 WIDTH, HEADS, FEATURES = 128, 4, 128
 
@@ -63,7 +63,7 @@ class Performer(SequenceEncoder):
             source: (B, 0): a language model has none.
             most: Not used: no cache grows.
         """
-        return {"at": 0, "sums": [_nothing(b.attention, source) for b in self.blocks]}
+        return {"at": 0, "sums": [_nothing(b, source) for b in self._mixing()]}
 
     def advance(self, tokens: Tensor, state: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
         """Return the logits (B, n, V) of the tokens that follow, and the state after `tokens`.
@@ -73,13 +73,16 @@ class Performer(SequenceEncoder):
             state: Of `begin`, or of the last call.
         """
         states, sums = self.placed(tokens, state["at"]), []
-        for block, before in zip(self.blocks, state["sums"], strict=True):
-            mixed, after = _extend(block.attention, block.norm_1(states), before)
+        for block, before in zip(self._mixing(), state["sums"], strict=True):
+            mixed, after = _extend(block, block.norm_1(states), before)
             states = states + mixed
             states = states + block.feedforward(block.norm_2(states))
             sums.append(after)
         logits = self.head(self.norm(states))
         return logits, {"at": state["at"] + tokens.shape[1], "sums": sums}
+
+    def _mixing(self) -> list[MixingBlock]:
+        return cast(list[MixingBlock], list(self.blocks))
 
 
 def performer(inputs: tuple[int, ...], outputs: int, *, task: str) -> Performer:
@@ -87,17 +90,24 @@ def performer(inputs: tuple[int, ...], outputs: int, *, task: str) -> Performer:
     return Performer(inputs, outputs, task=task)
 
 
-def _extend(attention: Attention, x: Tensor, sums: Sums) -> tuple[Tensor, Sums]:
+def _extend(block: MixingBlock, x: Tensor, sums: Sums) -> tuple[Tensor, Sums]:
+    attention, kernel = _parts(block)
     q, k, v = (heads(part, attention.num_heads) for part in attention.qkv(x).chunk(3, dim=-1))
-    mixed, sums = attention.kernel.extend(q, k, v, sums)
+    mixed, sums = kernel.extend(q, k, v, sums)
     return attention.out(mixed.transpose(1, 2).flatten(2)), sums
 
 
-def _nothing(attention: Attention, source: Tensor) -> Sums:
+def _nothing(block: MixingBlock, source: Tensor) -> Sums:
+    attention, kernel = _parts(block)
     weight = attention.qkv.weight
-    features = len(attention.kernel.directions)
+    features = len(kernel.directions)
     shape = (len(source), attention.num_heads, features)
     return (
         torch.zeros(*shape, attention.head_dim, device=weight.device),
         torch.zeros(shape, device=weight.device),
     )
+
+
+def _parts(block: MixingBlock) -> tuple[Attention, PerformerKernel]:
+    attention = cast(Attention, block.attention)
+    return attention, cast(PerformerKernel, attention.kernel)

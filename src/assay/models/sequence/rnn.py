@@ -11,7 +11,8 @@ from assay.blocks.recurrent_connection import recurrent_connection
 
 def step(driven: Tensor, states: States, weight_back: Tensor, bias_back: Tensor) -> States:
     """Return the next state. Each (B, H)."""
-    return (recurrent_connection(driven, *states, weight_back, bias_back),)
+    (state,) = states
+    return (recurrent_connection(driven, state, weight_back, bias_back),)
 
 
 def rnn(inputs: tuple[int, ...], outputs: int, *, task: str) -> RecurrentNetwork:

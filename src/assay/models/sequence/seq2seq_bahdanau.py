@@ -11,7 +11,8 @@ from assay.blocks.attention_mechanism import AdditiveAttention
 from assay.blocks.encoder_decoder import EncoderDecoder
 from assay.blocks.maxout import Maxout
 from assay.blocks.recurrence import run, stack
-from assay.blocks.sequence_head import TokenEmbedding, real_steps
+from assay.blocks.sequence_head import TokenEmbedding
+from assay.data.tokens import PAD
 from assay.models.sequence.gru import step
 
 Handed = dict[str, Tensor]
@@ -38,7 +39,7 @@ class BahdanauEncoder(nn.Module):
 
     def forward(self, source: Tensor) -> Handed:
         """Return what the decoder needs."""
-        real = real_steps(source)
+        real = source != PAD
         memory, _ = run(self.layer, self.embed(source), real=real)
         backwards = memory[:, 0].chunk(2, dim=1)[1]  # which has read all, the first token last
         return {"state": torch.tanh(self.start(backwards)), "memory": memory, "real": real}
@@ -72,7 +73,7 @@ class BahdanauDecoder(nn.Module):
         weight_in, weight_back, bias_in, bias_back = self.layer.all_weights[0]
         keys = self.attention.of_memory(memory)
         read = self.embed(tokens)  # (B, n, embed_dim)
-        from_token, from_seen = weight_in.split([read.shape[2], memory.shape[2]], dim=1)
+        from_token, from_seen = torch.split(weight_in, [read.shape[2], memory.shape[2]], dim=1)
         driven = F.linear(read, from_token, bias_in)  # all steps at once
         states, seen = [], []
         for drive in driven.unbind(1):
