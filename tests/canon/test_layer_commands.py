@@ -500,3 +500,21 @@ def test_diff_of_the_task_that_is_asked(capsys: Capture):
     facts = json.loads(capsys.readouterr().out)
     assert facts["input"] == [8, 50]
     assert [network["task"] for network in facts["networks"]] == ["language-modeling"] * 2
+
+
+def test_both_sides_of_a_diff_get_the_same_outputs(tmp_path: Path, capsys: Capture):
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self, inputs, outputs):\n"
+        "        super().__init__(nn.Embedding(inputs[1], 4), nn.Linear(4, outputs))\n"
+    )
+    words = ["diff", f"{file}:Net", "gpt2_nano", "--input", "8x50", "--depth", "1", "--json"]
+    assert main(words) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [network["task"] for network in facts["networks"]] == ["language-modeling"] * 2
+    assert facts["networks"][0]["parameters"] == 50 * 4 + 4 * 50 + 50
+    assert main(["diff", "zfnet", "lenet5", "--json", "--depth", "1"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["networks"][1]["parameters"] > 1000 * 84  # zfnet's classes, not lenet5's ten

@@ -33,7 +33,7 @@ def row(layers: list[Layer], path: str) -> Layer:
 
 
 @smallest
-def test_the_layers_of_a_card_add_up_and_convolutions_have_fields(
+def test_the_layers_of_a_card_add_up_and_convolutions_of_images_have_fields(
     card: Architecture, variant: Variant
 ):
     layers = anatomy(variant.name, card.native(variant), variant.outputs)
@@ -42,7 +42,7 @@ def test_the_layers_of_a_card_add_up_and_convolutions_have_fields(
     assert sum(layer.own_parameters for layer in layers) == variant.parameters
     assert sum(layer.own_macs for layer in layers) == layers[0].macs
     assert layers[0].macs == pytest.approx(variant.macs, rel=0.01)  # as the card is checked
-    if card.family.startswith("cnn"):
+    if card.family.startswith("cnn") and len(native) == 3:
         assert [layer.path for layer in layers if -1 in layer.field] == []
 
 

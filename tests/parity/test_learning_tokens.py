@@ -83,17 +83,17 @@ class Smoke:
 
 
 LEARNS = {  # of each card's variant that studies propose
-    "albert": Smoke(LOOK_UP, 50, batch=16),
-    "bert": Smoke(HIDDEN, 140),
+    "albert": Smoke(LOOK_UP, 35, batch=16),
+    "bert": Smoke(HIDDEN, 115),
     "bidirectional-rnn": Smoke(LOOK_UP, 100),
     "big-bird": Smoke(LOOK_UP, 60),
     "linformer": Smoke(LOOK_UP, 60),
     "performer": Smoke(LOOK_UP, 60),
-    "seq2seq": Smoke(BACKWARDS, 120),
-    "seq2seq-bahdanau": Smoke(BACKWARDS, 120),
-    "seq2seq-luong": Smoke(BACKWARDS, 120),
+    "seq2seq": Smoke(BACKWARDS, 100),
+    "seq2seq-bahdanau": Smoke(BACKWARDS, 60),
+    "seq2seq-luong": Smoke(BACKWARDS, 80),
     "synthesizer": Smoke(LOOK_UP, 60),
-    "t5": Smoke(COUNT_ON, 80, batch=8),
+    "t5": Smoke(COUNT_ON, 55, batch=8),
     "tcn": Smoke(LOOK_UP, 100),
     "transformer": Smoke(BACKWARDS, 90),
 }

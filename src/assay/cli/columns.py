@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import zip_longest
 from unicodedata import east_asian_width
 
@@ -30,13 +30,18 @@ def print_list(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     free = _room() - sum(widths[:-2]) - 2 * (len(widths) - 1)
     if sum(widths[-2:]) > free:
-        widths[-2] = min(widths[-2], max(2 * free // 5, _LEAST))
-        widths[-1] = max(free - widths[-2], _LEAST)
+        longest = [_longest_part(row[i] for row in rows) for i in (-2, -1)]
+        widths[-2] = min(widths[-2], max(2 * free // 5, longest[0]))
+        widths[-1] = max(free - widths[-2], longest[1])
     for row in rows:
         folded = [list(fold(row[i], widths[i], _PARTS)) for i in (-2, -1)]
         for number, pair in enumerate(zip_longest(*folded, fillvalue="")):
             left = row[:-2] if number == 0 else ("",) * (len(row) - 2)
             print(_line((*left, *pair), widths, frozenset()))
+
+
+def _longest_part(cells: Iterable[str]) -> int:
+    return max(_width(part) for cell in cells for part in ("", *_PARTS.findall(cell)))
 
 
 def print_folded(text: str) -> None:

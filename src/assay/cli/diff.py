@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     print_table(_rows(changes, layers, args.lang), right=set(range(2, 8)), shortened=1)
     print()
     several = args.task is not None or any(does_several(side.name) for side in sides)
-    given = _canon_setting(sides, settings).told(args.lang, task=several)
+    given = settings[0].told(args.lang, task=several)
     print_folded(_conclusion(changes, layers, given, args.lang))
 
 
@@ -117,12 +117,13 @@ def _side(name: str) -> Side:
 
 
 def _settings(sides: Sequence[Side], args: argparse.Namespace) -> list[Setting]:
-    """Return for what each is built: the same input, and the same task if both do one."""
+    """Return for what each is built: the same input, and the same task and outputs if both can."""
     given = None if args.input is None else parse_input(args.input)
     task = args.task or _common_task(sides)
     first = next((side for side in sides if side.card), sides[0])
-    inputs = given or first.setting(task, None).inputs
-    return [side.setting(task if side.card else args.task, inputs) for side in sides]
+    shared = first.setting(task, given)
+    own = (side.setting(task, shared.inputs) if side.card else shared for side in sides)
+    return [shared if setting.task == shared.task else setting for setting in own]
 
 
 def _common_task(sides: Sequence[Side]) -> str | None:
@@ -132,12 +133,6 @@ def _common_task(sides: Sequence[Side]) -> str | None:
         return None
     tasks = (first.card.native_task(first.variant), *first.card.tasks)
     return next((task for task in tasks if task in second.card.tasks), None)
-
-
-def _canon_setting(sides: Sequence[Side], settings: Sequence[Setting]) -> Setting:
-    """Return the first setting that a card has a say in."""
-    pairs = zip(sides, settings, strict=True)
-    return next((setting for side, setting in pairs if side.card), settings[0])
 
 
 def _heading(sides: Sequence[Side], lang: Lang) -> list[tuple[str, str]]:

@@ -153,7 +153,8 @@ def _print_with_remarks(args: argparse.Namespace) -> None:
         print_folded(remark)
         print()
     given = setting.told(args.lang, task=args.task is not None or does_several(args.name))
-    _print(given, layers, depth=args.depth, lang=args.lang)
+    tokens = setting.task is not None and TASKS[setting.task].reads == "tokens"
+    _print(given, layers, depth=args.depth, lang=args.lang, fields=not tokens)
 
 
 def does_several(name: str) -> bool:
@@ -260,10 +261,12 @@ def _place(name: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def _print(given: str, layers: Sequence[Layer], *, depth: int | None, lang: Lang) -> None:
-    """Print the table and its totals."""
+def _print(
+    given: str, layers: Sequence[Layer], *, depth: int | None, lang: Lang, fields: bool
+) -> None:
+    """Print the table and its totals; fields only where convolutions may be followed."""
     top = tree(layers)
-    seen = any(layer.field and -1 not in layer.field for layer in layers)
+    seen = fields and any(layer.field and -1 not in layer.field for layer in layers)
     words = ("layer", "kind", "output", "parameters", "MACs", *(["field"] if seen else []))
     rows = [_cells(row, lang)[: len(words)] for row in opened(top, depth)]
     print_table([tuple(_word(w, lang) for w in words), *rows], right={3, 4}, shortened=1)

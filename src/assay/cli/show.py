@@ -12,7 +12,7 @@ from assay.canon.catalog import Catalog, catalog
 from assay.canon.idea import IDEAS
 from assay.canon.task import TASKS, Task
 from assay.cli import layers
-from assay.cli.columns import print_columns, print_labelled
+from assay.cli.columns import print_labelled, print_list
 
 SUMMARY = "print one card: idea, paper, lineage, sizes; of a variant also its layers"
 _LABELS = {
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     print_labelled(_lines(card, args.lang, catalog()))
     if isinstance(card, Architecture):
         print()
-        print_columns(_table(card, _shown(card, _one(card, named, args.name)), args.lang))
+        print_list(_table(card, _shown(card, _one(card, named, args.name)), args.lang))
     layers.print_asked(args, named)
 
 

@@ -181,7 +181,7 @@ class _Examples:
         right = (chosen == truth) & scored
         sums = np.stack([np.where(scored, nats, 0).sum(1), right.sum(1), scored.sum(1)], axis=1)
         if self._dataset.task == "text-to-text":
-            return np.concatenate([sums, self._texts(*written, self._dataset.y[rows])], axis=1)
+            return np.concatenate([sums, self._texts(written[0], self._dataset.y[rows])], axis=1)
         if TASKS[self._dataset.task].answers == "tokens":
             return sums
         return np.concatenate([sums, count_spans(chosen, truth, self._dataset.classes)], axis=1)

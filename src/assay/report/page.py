@@ -542,18 +542,26 @@ def _text(value: Any) -> str:
 
 def _data_facts(page: Page) -> list[tuple[str, str]]:
     t, data = page.words, page.result.data
+    task = TASKS.get(data.get("task"))  # type: ignore[call-overload]
     sizes = data.get("sizes", {})
     classes = data.get("classes", ())
     named = ", ".join(str(c) for c in classes[:12]) + (" …" if len(classes) > 12 else "")
     facts = {
-        "data": data.get("name"), "source": data.get("source"), "task": data.get("task"),
-        "inputs": " × ".join(str(v) for v in data.get("inputs", ())),
+        "data": data.get("name"), "source": data.get("source"),
+        "task": getattr(task, t.lang, data.get("task")), "inputs": _inputs(data, task, t),
         "classes": f"{len(classes)}: {named}" if classes else None,
         "sizes": " / ".join(f"{sizes.get(p, 0):,}" for p in ("train", "val", "test")),
         "split_hash": data.get("split_hash"), "split_seed": data.get("split_seed"),
         "content_hash": data.get("content_hash"),
     }  # fmt: skip
     return [(t(key), _text(value)) for key, value in facts.items() if value is not None]
+
+
+def _inputs(data: Mapping[str, Any], task: TaskFacts | None, t: Words) -> str:
+    inputs = tuple(data.get("inputs", ()))
+    if task and task.reads == "tokens" and len(inputs) == 2:
+        return t("token_inputs", length=inputs[0], vocabulary=inputs[1])
+    return " × ".join(map(str, inputs))
 
 
 def _study_facts(page: Page) -> list[tuple[str, str]]:

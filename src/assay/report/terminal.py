@@ -74,7 +74,7 @@ def print_result(console: Console, result: StudyResult, lang: Literal["en", "zh"
         console.print(_sentence(told, t, console.width))
     console.print(Text(figures.how_long(result, t), style="dim"))
     where = clean(f"{result.folder}/report.html")
-    console.print(Text(f"{t('report_at')}: {where}"), soft_wrap=True)
+    console.print(Text(t("labelled", label=t("report_at"), text=where)), soft_wrap=True)
 
 
 def _print_first(console: Console, result: StudyResult, t: Words) -> None:

@@ -250,6 +250,13 @@ class Generator:
     def _check(self, settings: Settings) -> None:
         if settings.tokens is not None and settings.tokens < 1:
             raise BadArgumentError(f"`tokens` must be at least 1. Received {settings.tokens}.")
+        if settings.temperature is not None and not settings.temperature >= 0:
+            raise BadArgumentError(
+                "`temperature` must be at least 0, for the likeliest token each time. Received "
+                f"{settings.temperature}."
+            )
+        if settings.beams < 1:
+            raise BadArgumentError(f"`beams` must be at least 1. Received {settings.beams}.")
         if settings.seed < 0:
             raise BadArgumentError(f"`seed` must be at least 0. Received {settings.seed}.")
         draws_ = (settings.temperature, settings.top_k, settings.top_p) != (None, None, 1.0)
