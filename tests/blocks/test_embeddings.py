@@ -33,6 +33,11 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 both_ways = pytest.mark.parametrize("way", ["compiled", "batches"], indirect=True)
 
 
+def test_loading_the_compiled_loops_leaves_the_arithmetic_of_the_process_alone():
+    assert library() is not None, "this machine has no C compiler"
+    assert (np.full(8, 1e-40, np.float32) * np.float32(0.5) > 0).all()
+
+
 class Always(np.random.Generator):
     """Draws the largest reach, so that a window is always whole."""
 

@@ -390,3 +390,13 @@ def test_list_shares_a_terminal_between_its_last_columns(
         "activation   year  name         code\n"
         "sample-part  1999  Sample part  torch.nn:ReLU\n"
     )
+
+
+def test_the_sizes_of_a_card_keep_whole_names_on_a_narrow_terminal(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(assay.cli.columns, "_room", lambda: 60)
+    assert main(["show", "t5"]) == 0
+    printed = capsys.readouterr().out
+    assert "512×32128  transformers:\n" in printed
+    assert " T5ForConditionalGeneration\n" in printed

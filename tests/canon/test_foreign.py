@@ -93,6 +93,12 @@ class Greedy(nn.Module):
         raise MemoryError
 
 
+class Asked(Ours):
+    def __init__(self, inputs, outputs, task):
+        super().__init__(inputs, outputs)
+        self.task = task
+
+
 def not_a_network():
     return 3
 
@@ -169,6 +175,11 @@ def test_an_edited_file_is_read_again(nets: Path):
     assert build_any(f"{nets}:Fixed", (1, 8, 8), 20).linear.out_features == 20
 
 
+def test_a_network_of_a_file_is_told_the_task(nets: Path):
+    model = build_any(f"{nets}:Asked", (6, 3), 2, "sequence-classification")
+    assert model.task == "sequence-classification"
+
+
 def test_checking_a_network_leaves_its_statistics_alone(nets: Path):
     model = build_any(f"{nets}:Theirs", (1, 8, 8), 10)
     assert model.norm.num_batches_tracked == 0
@@ -193,7 +204,7 @@ def test_checking_a_network_leaves_its_statistics_alone(nets: Path):
             "Needy",
             (1, 8, 8),
             "{}:Needy must be callable with no more than inputs, outputs, in_channels, "
-            "num_classes. It also requires width, heads; give these a default.",
+            "num_classes, task. It also requires width, heads; give these a default.",
         ),
         (
             "Broken",

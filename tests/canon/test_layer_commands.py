@@ -518,3 +518,10 @@ def test_both_sides_of_a_diff_get_the_same_outputs(tmp_path: Path, capsys: Captu
     assert main(["diff", "zfnet", "lenet5", "--json", "--depth", "1"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["networks"][1]["parameters"] > 1000 * 84  # zfnet's classes, not lenet5's ten
+
+
+def test_no_field_is_told_of_tokens(capsys: Capture):
+    assert main(["show", "glm_tiny", "--depth", "1"]) == 0
+    table = capsys.readouterr().out.partition("\nlayer ")[2].splitlines()
+    assert "field" not in table[0]
+    assert table[-1].startswith("total  ")

@@ -77,6 +77,11 @@ def test_requirements_leave_candidates_out_and_say_which(three, verdicts):
     )
 
 
+def test_the_only_candidate_beats_nobody(three):
+    found = recommend(three[:1], [], prefer="latency")
+    assert found.why["en"].endswith(" is recommended: it is the only candidate.")
+
+
 def test_when_nothing_meets_the_requirements_they_are_named(three, verdicts):
     asked = [parse_requirement("latency<1ms"), parse_requirement("accuracy>0.9")]
     found = recommend(three, verdicts, prefer="latency", require=asked)

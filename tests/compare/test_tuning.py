@@ -303,6 +303,10 @@ def test_a_card_adds_to_the_generic_space_and_foreign_networks_have_that_alone()
     assert set(ranges("vit_tiny", **images)) == generic | {"warmup"}
     rows = ranges("mlp", inputs=TABLE, task="tabular-regression")
     assert set(rows) == generic - {"label_smoothing", "reach"}
+    texts = {"inputs": (16, 64), "task": "language-modeling"}
+    assert not {"label_smoothing", "reach"} & set(ranges("gpt2_nano", **texts))
+    answers = {"inputs": (16, 64), "task": "text-to-text"}
+    assert "label_smoothing" in ranges("transformer_tiny", **answers)
     declared = catalog().entry("lenet5")[0].search["lr"]
     for name in ("lenet5-without-relu", "lenet5-pretrained"):
         assert ranges(name, "lenet5", **images)["lr"] == declared

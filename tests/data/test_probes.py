@@ -246,6 +246,11 @@ def test_more_than_the_memory_holds_is_refused(monkeypatch):
             "`window` does not apply to a probe, which has no columns and sets its length by T. "
             "Received '3' for adding; leave it out.",
         ),
+        (
+            {"tokenizer": "bpe"},
+            "`tokenizer` does not apply to a probe, which has no columns and sets its length by T. "
+            "Received 'bpe' for adding; leave it out.",
+        ),
     ],
 )
 def test_options_that_a_probe_does_not_have_are_refused(options, message):

@@ -455,8 +455,9 @@ def test_a_table_without_dates_asks_for_its_time(forecast, tmp_path):
     with pytest.raises(BadArgumentError) as caught:
         forecast(wave().assign(when=range(144)))
     assert str(caught.value) == (
-        f"A forecast needs a column of times. In {tmp_path / 'a.csv'} none holds dates of ISO 8601 "
-        "such as 2024-03-31; it has 'when', 'value': choose one with --time."
+        f"A forecast needs a column of times besides the target. In {tmp_path / 'a.csv'} none "
+        "holds only dates of ISO 8601 such as 2024-03-31; it has 'when', 'value': choose one "
+        "with --time."
     )
 
 

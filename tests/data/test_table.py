@@ -275,8 +275,16 @@ def test_infinities_are_refused_by_row_and_column(opened, write, cell):
 def test_a_column_of_nothing_to_learn_from_is_refused(opened, write):
     path = write("a,b\n" + rows(cell=lambda at: f"k{at}"))
     assert refused(opened, path) == (
-        f"{path} has no column to learn from besides the target. Constant columns and free text "
-        "are not used: 'a'; add columns."
+        f"{path} has no column to learn from besides the target. Constant columns, dates and "
+        "free text are not used: 'a'; add columns."
+    )
+
+
+def test_a_table_of_dates_alone_is_said_to_be_a_forecast(opened, write):
+    path = write("a,b\n" + rows(cell=lambda at: f"2024-{1 + at % 12:02d}-{1 + at // 12:02d}"))
+    assert refused(opened, path) == (
+        f"{path} has no column to learn from besides the target. Constant columns, dates and "
+        "free text are not used: 'a'; add columns, or forecast the target with --task forecasting."
     )
 
 

@@ -292,6 +292,12 @@ def test_two_columns_without_a_target_are_pairs(opened, written, header):
     np.testing.assert_array_equal(encode_texts([a for a, _ in rows], data.preprocessing), data.x)
 
 
+def test_a_network_of_pairs_is_built_for_the_longer_side(opened, written):
+    data = opened(written("n.tsv", "".join(f"{b}\t{a}\n" for a, b in numbers_in_words())))
+    assert data.y.shape[1] > data.x.shape[1]
+    assert data.inputs == (data.y.shape[1], data.preprocessing["vocabulary"])
+
+
 @pytest.mark.parametrize("keys", [("source", "target"), ("src", "tgt"), ("input", "output")])
 def test_pairs_in_json_lines_are_recognised_by_their_keys(opened, written, keys):
     rows = [json.dumps(dict(zip(keys, pair, strict=True))) for pair in numbers_in_words()]

@@ -4,8 +4,10 @@ import json
 import mmap
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from assay.engine import machine
 
@@ -16,6 +18,15 @@ def test_the_machine_is_described_in_json():
     assert facts["processor"]
     assert facts["cores"] >= 1
     assert facts["memory_bytes"] > 2**28
+
+
+def test_what_makes_the_numbers_of_an_outcome_is_part_of_the_version():
+    for pattern in machine._DECIDING:
+        assert list(Path(machine.__file__).parents[1].glob(pattern)), pattern
+    before = machine._code()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "_DECIDING", [p for p in machine._DECIDING if "embed" not in p])
+        assert machine._code() != before
 
 
 def test_the_versions_of_what_computes_are_named():

@@ -50,6 +50,19 @@ def test_a_trained_candidate_is_measured(tmp_path: Path, kind: str, name: str):
     assert facts.peak_memory_bytes > 2**20
 
 
+def test_no_batch_is_timed_whose_scores_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+
+    class Writer(nn.Module):
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(tokens))
+            return torch.zeros(len(tokens), 4, 9)
+
+    monkeypatch.setattr(measuring, "_MOST_SCORES", 256 * 4 * 9 - 1)
+    assert measuring._throughput(Writer(), (4, 9), 9, "language-modeling") > 0
+    assert set(sizes) == {32}
+
+
 def test_a_linear_candidate_has_the_costs_of_its_matrix(tmp_path: Path):
     facts = measured("softmax_regression", "table", tmp_path)
     assert (facts.parameters, facts.macs) == (7 * 3 + 3, 7 * 3)

@@ -87,6 +87,23 @@ def test_an_answer_is_asked_for_token_by_token_and_at_the_end_written_freely():
     assert whole[:, names.index("exact")].tolist() == [1.0, 1.0]
 
 
+def test_own_answers_are_as_long_as_those_of_the_data_whatever_stands_beside_them():
+    tokenizer = train_tokenizer("char", ["abcdefg"], vocabulary=12)
+    y = torch.tensor([[6, 7, 8, 9, 10, END], [6, END, 0, 0, 0, 0]], dtype=torch.int32)
+    objective = objective_for(
+        "text-to-text", classes=(), outputs=12, y=y.numpy(), tokenizer=tokenizer
+    )
+    model, source = Echo(), torch.full((2, 1), 6, dtype=torch.int32)  # which it repeats for ever
+    at = COLUMNS["text-to-text"].index("said1")
+
+    def letters(rows: slice) -> list[float]:
+        given, truth = objective.ask(source[rows], y[rows], training=False)
+        return objective.finish(model, given, truth, torch.zeros(len(truth), 3))[:, at].tolist()
+
+    assert letters(slice(0, 2)) == [6.0, 6.0]
+    assert letters(slice(1, 2)) == [6.0]
+
+
 def test_label_smoothing_is_for_answers_and_not_for_language_models():
     objective = objective_for("text-to-text", classes=(), outputs=9)
     torch.manual_seed(0)
@@ -94,7 +111,32 @@ def test_label_smoothing_is_for_answers_and_not_for_language_models():
     plain = objective.loss(logits, truth, smoothing=0.0)
     smooth = objective.loss(logits, truth, smoothing=0.1)
     wanted = F.cross_entropy(logits.flatten(0, 1), truth.flatten(), label_smoothing=0.1)
-    assert smooth == wanted != plain
+    torch.testing.assert_close(smooth, wanted)
+    assert smooth > plain
+
+
+def test_a_batch_without_a_scored_token_costs_nothing():
+    objective = objective_for("token-classification", classes=("O", "B-X"), outputs=2)
+    logits = torch.zeros(1, 3, 2, requires_grad=True)
+    loss = objective.loss(logits, torch.full((1, 3), NOT_SCORED), smoothing=0.0)
+    loss.backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_a_loss_is_the_mean_of_as_many_answers_as_its_weight_says():
+    x = torch.tensor([[5, 6, 7, 0], [5, 0, 0, 0]])
+    weights = {
+        task: objective_for(task, classes=("O", "B"), outputs=9).weight(x, y)
+        for task, y in {
+            "text-classification": torch.tensor([0, 1]),
+            "token-classification": torch.tensor([[0, 1, 1, -100], [0, -100, -100, -100]]),
+            "text-to-text": torch.tensor([[6, 3, 0], [3, 0, 0]]),
+            "masked-language-modeling": x,
+        }.items()
+    }
+    assert list(weights.values()) == [2, 4, 3, 4]
 
 
 class Pairs(nn.Module):

@@ -4,7 +4,7 @@ import io
 import json
 import re
 from base64 import b64decode, b64encode
-from dataclasses import replace
+from dataclasses import fields, replace
 from gzip import decompress
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +14,10 @@ from fake_study import HOSTILE, by_log_loss, evident, hostile, large, regression
 from PIL import Image
 
 from assay.cli import main
+from assay.compare.request import Request
 from assay.compare.result import StudyResult
 from assay.data.concern import Concern
+from assay.engine.spec import Plan, Recipe
 from assay.errors import BadArgumentError, DataError, StoreError
 from assay.report import page, plots
 from assay.report.codec import read_result, result_from_json, result_to_json
@@ -259,6 +261,19 @@ def test_both_languages_say_the_same_with_the_same_values(key: str):
     assert english
     assert chinese
     assert set(re.findall(r"{(\w+)}", english)) == set(re.findall(r"{(\w+)}", chinese))
+
+
+@pytest.mark.parametrize("kind", [Request, Plan, Recipe])
+def test_every_setting_has_a_name_in_both_languages(kind: type):
+    assert {field.name for field in fields(kind)} <= TEXT.keys()
+
+
+def test_tokens_are_told_as_a_length_and_a_vocabulary():
+    made = study()
+    tokens = {"task": "language-modeling", "inputs": [32, 107]}
+    text = page.render(replace(made, data={**made.data, **tokens}), "zh")
+    assert "语言建模" in text
+    assert "≤ 32 个词元，词表 107" in text
 
 
 def test_the_chinese_page_has_no_english_headings():

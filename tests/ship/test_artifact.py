@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from ship_models import Trained
+from writers import saved
 
 from assay import __version__
 from assay.errors import AssayError, BadArgumentError, DataError, MissingPathError, StoreError
@@ -295,6 +296,14 @@ def test_facts_of_the_wrong_kind_are_listed(facts: dict[str, Any], named: str, c
         f"{copy / FACTS} is damaged: missing, unknown or of the wrong kind: {named}; "
         "copy the artifact again, or save it anew."
     )
+
+
+def test_texts_longer_than_the_network_reads_are_no_preprocessing_of_it(tmp_path: Path):
+    folder = saved(tmp_path, "language-modeling", "gpt2_nano")
+    told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    told["preprocessing"]["length"] = 2**39
+    (folder / FACTS).write_text(json.dumps(told), encoding="utf-8")
+    assert "contradicts itself: language-modeling with inputs of shape" in refusal(folder)
 
 
 def test_classes_that_do_not_fit_the_outputs_are_refused(copy: Path):

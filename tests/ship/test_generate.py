@@ -169,6 +169,11 @@ def test_control_characters_do_not_reach_the_terminal():
         (["--tokens", "0"], "`tokens` must be at least 1. Received 0."),
         (["--seed", "-1"], "`seed` must be at least 0. Received -1."),
         (
+            ["--temperature", "-1"],
+            "`temperature` must be at least 0, for the likeliest token each time. Received -1.0.",
+        ),
+        (["--beams", "0"], "`beams` must be at least 1. Received 0."),
+        (
             ["--beams", "2", "--top-k", "3"],
             "Beam search draws nothing. Received beams with temperature, top_k or top_p; leave one "
             "of the two out.",

@@ -109,3 +109,44 @@ def test_a_table_in_which_no_column_is_the_text_is_refused(tmp_path):
         f"One column of {path} must be the text, called text or source, or be the only one. It "
         "has 'a', 'b'; rename it."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.txt", " \n", "FILE must have text. It is only white space; fill it in or remove it."),
+        (
+            "t.csv",
+            "text,more\nfine,1\n,2\n",
+            "Row 2 of FILE must have text. It is empty; fill it in or remove it.",
+        ),
+        (
+            "t.jsonl",
+            '{"text": "fine"}\n{"other": "x"}\n',
+            "Line 2 of FILE must have text. It is empty; fill it in or remove it.",
+        ),
+    ],
+)
+def test_a_text_that_is_missing_is_named(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        texts_in(path)
+    assert str(caught.value) == message.replace("FILE", str(path))
+
+
+def test_a_forecast_refuses_what_is_no_table(forecaster, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("12\n")
+    assert main(["predict", str(forecaster.folder), str(tmp_path / "a.txt")]) == 2
+    assert capsys.readouterr().err.endswith(
+        "assay: A forecast reads a table of what came before: .csv, .tsv, .parquet. Received "
+        f"'{tmp_path / 'a.txt'}'; give such a file.\n"
+    )
+
+
+def test_all_tags_of_a_long_text_are_printed(tagger, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("a " * 300)
+    main(["predict", str(tagger.folder), str(tmp_path / "a.txt")])
+    tags = capsys.readouterr().out.split()[1:]
+    assert len(tags) == 300
+    assert tags[-1] == "-"

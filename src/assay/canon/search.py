@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.canon.card import Range
+from assay.canon.task import TASKS, Task
 from assay.engine.spec import Recipe
 
 DECADE = 10.0  # the generic space reaches so many times up and down, on a logarithmic scale
@@ -62,15 +63,15 @@ def space(
     declared: Mapping[str, Range],
     recipe: Recipe,
     *,
-    task: str,
+    task: Task,
     inputs: tuple[int, ...],
     train_size: int | None = None,
 ) -> dict[str, Range]:
     """Return the ranges in which one candidate is tuned on one data set.
 
     What the card declares comes before the generic range of the same knob. Left out are knobs that
-    would change nothing here: label smoothing of a regression, shifts of what is no image,
-    momentum without SGD, and batches larger than the training part.
+    would change nothing here: label smoothing of what is neither one label nor an answered text,
+    shifts of what is no image, momentum without SGD, and batches larger than the training part.
 
     Args:
         declared: The card's `[search]`; empty for foreign networks.
@@ -83,7 +84,7 @@ def space(
     ranges = {**generic_space(recipe), **own}
     sizes = batch_sizes(ranges["batch_size"], math.inf if train_size is None else train_size)
     useless = set()
-    if task.endswith("regression"):
+    if not (TASKS[task].labels or task == "text-to-text"):
         useless.add("label_smoothing")
     if len(inputs) != 3:
         useless.add("reach")

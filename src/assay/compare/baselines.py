@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from assay.canon.idea import spaced
 from assay.compare.result import PairVerdict
 from assay.compare.statistics import adjust
 from assay.compare.verdicts import Correction, judge
@@ -176,9 +177,11 @@ def _not_beaten(best: str, opponent: str, *, worse: bool) -> Concern:
         en=f"No network has been shown to beat every simple opponent: the best of them, {best}, "
         f"{relation} {name_en}, so use {name_en} or give the networks more data or a larger "
         "budget.",
-        zh=f"没有网络被证明胜过所有简单对手：其中最好的 {best} "
-        f"{f'不如{name_zh}' if worse else f'与{name_zh}无法区分'}；"
-        f"请直接使用{name_zh}，或给网络更多数据、更大预算。",
+        zh=spaced(
+            f"没有网络被证明胜过所有简单对手：其中最好的 {best} "
+            f"{f'不如{name_zh}' if worse else f'与{name_zh}无法区分'}；"
+            f"请直接使用{name_zh}，或给网络更多数据、更大预算。"
+        ),
         where=(best, opponent),
     )
 

@@ -410,7 +410,7 @@ def _plan(facts: Any) -> Plan:
 def _in_words(plan: Plan) -> str:
     words = [plan.precision, plan.memory_format.replace("_", " ")]
     if plan.step_seconds:
-        words.append(f"{1000 * plan.step_seconds:.3g} ms a step")
+        words.append(f"{1000 * plan.step_seconds:.3g} ms/step")
     return ", ".join(words)
 
 

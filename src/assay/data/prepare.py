@@ -132,7 +132,8 @@ def prepare(raw: Raw, folder: Path, *, seed: int, test_size: float = SHARES[TEST
     x, preprocessing = found.x, found.preprocessing
     raw = raw if found.y is None else replace(raw, y=found.y)
     notes = [dict(note) for note in (*raw.notes, *split.notes, *found.notes)]
-    content = digest([FORMAT, raw.content, raw.task, notes])
+    learnt = [preprocessing["tokenizer"]] if "tokenizer" in preprocessing else []
+    content = digest([FORMAT, raw.content, raw.task, notes, *learnt])
     meta = {
         "format": FORMAT,
         "name": shown(raw.name),
@@ -202,9 +203,13 @@ def _facts(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inputs(x: np.ndarray, preprocessing: Mapping[str, Any]) -> list[int]:
-    """Return the shape of one example; tokens have their vocabulary as second side."""
+    """Return the shape of one example; tokens have their vocabulary as second side.
+
+    Of pairs, the longer side counts: a network's places must do for both.
+    """
     if preprocessing["kind"] == "tokens":
-        return [x.shape[1], int(preprocessing["vocabulary"])]
+        length = max(x.shape[1], int(preprocessing.get("answer_length", 0)))
+        return [length, int(preprocessing["vocabulary"])]
     return list(x.shape[1:])
 
 

@@ -249,8 +249,10 @@ def _check_options(found: Probe, options: Options) -> None:
         raise BadArgumentError(
             f"{found.name} is {found.task}. Received task={options.task!r}; leave it out."
         )
-    named = ("target", "group", "time", "text", "series", "window", "horizon", "length")
-    given = [name for name in named if getattr(options, name) is not None]
+    columns = ("target", "group", "time", "text", "series", "window", "horizon", "length")
+    unset = Options()
+    named = (*columns, "tokenizer", "vocabulary")
+    given = [name for name in named if getattr(options, name) != getattr(unset, name)]
     if given:
         raise BadArgumentError(
             f"`{given[0]}` does not apply to a probe, which has no columns and sets its length by "

@@ -50,17 +50,17 @@ def recognise(source: str | Path, options: Options, *, data_dir: Path | None) ->
 
 def _named(source: str, options: Options, data_dir: Path | None) -> Source | None:
     if source in IMAGE_NAMES:
-        _refuse(options, ("group", "time", *OF_TEXT, *OF_SERIES), source)
+        refuse(options, ("group", "time", *OF_TEXT, *OF_SERIES), source)
         return builtin(source, options, data_dir=data_dir)
     if source in CORPORA:
         from assay.data.corpora import corpus
 
-        _refuse(options, OF_SERIES, source)
+        refuse(options, OF_SERIES, source)
         return corpus(source, options)
     if source in SERIES_NAMES:
         from assay.data.series_builtin import builtin_series
 
-        _refuse(options, OF_TEXT, source)
+        refuse(options, OF_TEXT, source)
         return builtin_series(source, options)
     if source.partition(":")[0] in PROBES and not Path(source).exists():
         return probe(source, options)
@@ -72,9 +72,9 @@ def _folder(path: Path, options: Options) -> Source:
     from assay.data.text_folder import is_text_folder, text_folder
 
     if is_text_folder(path):
-        _refuse(options, OF_SERIES, shown(path))
+        refuse(options, OF_SERIES, shown(path))
         return text_folder(path, options)
-    _refuse(options, ("group", "time", *OF_TEXT, *OF_SERIES), shown(path))
+    refuse(options, ("group", "time", *OF_TEXT, *OF_SERIES), shown(path))
     return image_folder(path, options)
 
 
@@ -85,12 +85,12 @@ def _file(path: Path, options: Options) -> Source:
     if ending == ".npz":
         from assay.data.arrays import npz_file
 
-        _refuse(options, (*OF_TEXT, *OF_SERIES), shown(path))
+        refuse(options, (*OF_TEXT, *OF_SERIES), shown(path))
         return npz_file(path, options)
     if ending in TABLES:
         return _table(path, options)
     if ending == ".txt" or ending in JSON_LINES or ending in ENDINGS:
-        _refuse(options, OF_SERIES, shown(path))
+        refuse(options, OF_SERIES, shown(path))
         return _text(path, options)
     raise BadArgumentError(
         f"The data must be a folder of images or texts, a file that ends in {FILES}, one of "
@@ -118,14 +118,14 @@ def _table(path: Path, options: Options) -> Source:
     if options.task == "forecasting" or options.horizon is not None:
         from assay.data.series import forecast_table
 
-        _refuse(options, OF_TEXT, shown(path))
+        refuse(options, OF_TEXT, shown(path))
         return forecast_table(path, options)
     if options.series is not None:
         from assay.data.series_long import long_sequences
 
-        _refuse(options, OF_TEXT, shown(path))
+        refuse(options, OF_TEXT, shown(path))
         return long_sequences(path, options)
-    _refuse(options, OF_SERIES, shown(path))
+    refuse(options, OF_SERIES, shown(path))
     if path.suffix.lower() == ".tsv" and options.target is None and options.text is None:
         from assay.data.pairs import is_pair_file, pair_file
 
@@ -136,7 +136,7 @@ def _table(path: Path, options: Options) -> Source:
     return table_file(path, options)
 
 
-def _refuse(options: Options, names: tuple[str, ...], what: str) -> None:
+def refuse(options: Options, names: tuple[str, ...], what: str) -> None:
     """Refuse an option that this kind of data does not have."""
     unset = Options()
     asked = [name for name in names if getattr(options, name) != getattr(unset, name)]

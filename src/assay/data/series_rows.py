@@ -91,8 +91,9 @@ def _first_of_dates(frame: pd.DataFrame, named: Sequence[str], where: str) -> st
         if found.notna().all():
             return name
     raise BadArgumentError(
-        f"A forecast needs a column of times. In {shown(where)} none holds dates of ISO 8601 such "
-        f"as 2024-03-31; it has {listed(list(frame.columns))}: choose one with --time."
+        f"A forecast needs a column of times besides the target. In {shown(where)} none holds only "
+        f"dates of ISO 8601 such as 2024-03-31; it has {listed(list(frame.columns))}: choose one "
+        "with --time."
     )
 
 
@@ -177,7 +178,14 @@ def series_ids(frame: pd.DataFrame, name: str, where: str) -> tuple[np.ndarray, 
             f"{int(np.argmax(lost)) + 1}; fill it in or remove those rows."
         )
     codes, found = pd.factorize(ids)
-    return codes.astype(np.int64), [shown(one, most=60) for one in found]
+    names = [shown(one, most=5000) for one in found]
+    if len(set(names)) < len(names):
+        twice = next(each for each in names if names.count(each) > 1)
+        raise DataError(
+            f"Different series must have different names. In {shown(where)} two of {shown(name)!r} "
+            f"are written {shown(twice)!r}; rename one."
+        )
+    return codes.astype(np.int64), names
 
 
 def _in_time(times: np.ndarray, codes: np.ndarray) -> bool:

@@ -80,11 +80,13 @@ def read_table(path: Path) -> pd.DataFrame:
 def _read(path: Path, options: Options) -> Raw:
     import pandas as pd
 
+    from assay.data.recognise import OF_TEXT, refuse
     from assay.data.text_table import is_text_table, read_text_table
 
     frame = read_table(path)
     if is_text_table(frame, options):
         return read_text_table(frame, path, options)
+    refuse(options, OF_TEXT, shown(path))
     if len(frame.columns) < 2:
         raise DataError(
             f"A table needs the target and at least one column more. {shown(path)} has one column, "
@@ -192,9 +194,11 @@ def _usable(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[Note, 
             left_out.append(str(name))
     kept = frame.drop(columns=left_out)
     if not len(kept.columns):
+        forecast = any(map(_is_dates, (frame[name] for name in frame.columns)))
         raise DataError(
-            f"{shown(path)} has no column to learn from besides the target. Constant columns and "
-            f"free text are not used: {listed(left_out) or 'there are no others'}; add columns."
+            f"{shown(path)} has no column to learn from besides the target. Constant columns, "
+            f"dates and free text are not used: {listed(left_out) or 'there are no others'}; add "
+            f"columns{', or forecast the target with --task forecasting' if forecast else ''}."
         )
     if not left_out:
         return kept, ()
@@ -203,6 +207,15 @@ def _usable(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[Note, 
         "zh": f"以下列为常量、日期或自由文本，未使用：{listed(left_out)}。",
     }
     return kept, (note,)
+
+
+def _is_dates(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    if column.dtype.kind in "iufbm":
+        return False
+    found = pd.to_datetime(column.astype(str), format="ISO8601", utc=True, errors="coerce")
+    return bool(found.notna().all())
 
 
 def _useless(column: pd.Series[Any]) -> bool:

@@ -10,7 +10,7 @@ from assay.data.json_lines import objects
 from assay.data.names import listed, shown
 from assay.data.pairs import SIDES
 from assay.data.table import read_table
-from assay.data.text import TextFile
+from assay.data.text import TextFile, clean
 from assay.data.text_names import TEXTS, TEXTS_ZH, by_name
 from assay.data.text_table import is_free_text
 from assay.errors import BadArgumentError, DataError
@@ -36,7 +36,7 @@ def texts_in(path: Path) -> list[tuple[str, str]]:
         return [pair for file in files for pair in texts_in(file)]
     ending = path.suffix.lower()
     if ending == ".txt":
-        return [(str(path), "".join(TextFile(path).pieces()))]
+        return [(str(path), clean("".join(TextFile(path).pieces()), shown(path)))]
     if ending in LINES:
         rows = [*objects(TextFile(path))]
         return _of_rows([row for _, row in rows], [f"line {n}" for n, _ in rows], path)
@@ -65,4 +65,13 @@ def _of_rows(
             f"One column of {shown(path)} must be the text, called text or source, or be the only "
             f"one. It has {listed(keys)}; rename it."
         )
-    return [(f"{path} {name}", str(row[key])) for name, row in zip(names, rows, strict=True)]
+    return [
+        (f"{path} {name}", clean(_written(row.get(key)), f"{name.capitalize()} of {shown(path)}"))
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def _written(value: object) -> str:
+    """Return a text or a number as text; a missing one is empty."""
+    missing = value is None or value != value  # NaN
+    return "" if missing else str(value)

@@ -308,7 +308,8 @@ def _in_two(rows: np.ndarray) -> np.ndarray:
     middle = rows.shape[1] // 2
     whole = np.pad(rows, ((0, 0), (0, 1)), constant_values=PAD)
     halves = np.insert(rows, middle, END, axis=1)
-    return np.where((rows[:, middle] > END)[:, None], halves, whole)
+    reaches = (rows[:, middle] != PAD) & (rows[:, middle] != END)
+    return np.where(reaches[:, None], halves, whole)
 
 
 def _cut(ids: np.ndarray, length: int) -> Ragged:

@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("learn.c")
-_FLAGS = ("-O3", "-march=native", "-ffast-math", "-shared", "-fPIC")
+_FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC")
+_LINK = ("-shared", "-lm")  # not -ffast-math: with it, loading the library would make its thread
+# take every denormal number for 0, and whatever the process computes there later would differ
 
 
 @cache
@@ -37,7 +39,12 @@ def library() -> ctypes.CDLL | None:
 
 def _place(compiler: str) -> Path:
     """Return where the library of this source, compiler and processor is kept."""
-    parts = (SOURCE.read_bytes(), compiler.encode(), " ".join(_FLAGS).encode(), _processor())
+    parts = (
+        SOURCE.read_bytes(),
+        compiler.encode(),
+        " ".join(_FLAGS + _LINK).encode(),
+        _processor(),
+    )
     digest = hashlib.sha256(b"\0".join(parts)).hexdigest()
     return _cache() / "compiled" / f"learn-{digest[:20]}.so"
 
@@ -62,7 +69,9 @@ def _compile(compiler: str, file: Path) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as folder:
             made = Path(folder) / "learn.so"
-            _run([compiler, *_FLAGS, str(SOURCE), "-o", str(made), "-lm"])
+            loops = made.with_suffix(".o")
+            _run([compiler, *_FLAGS, "-c", str(SOURCE), "-o", str(loops)])
+            _run([compiler, str(loops), "-o", str(made), *_LINK])
             made.replace(file)
     except (OSError, subprocess.SubprocessError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from assay.engine import files
 from assay.engine.randomness import seeded
 from assay.engine.spec import Candidate, Measurement, Plan, TrialRecord
 from assay.errors import TrialError
-from assay.models.example import drawn
+from assay.models.example import answer_shape, drawn
 from assay.models.foreign import build_any
 from assay.models.macs import count_macs as count_macs  # the worker asks for it here
 
@@ -26,6 +27,7 @@ _BATCHES = (32, 256)
 _LATENCY_SECONDS, _THROUGHPUT_SECONDS = 0.25, 0.15  # spent on each figure
 _LEAST_CALLS, _MOST_CALLS = 10, 400
 _TOO_SLOW = 0.5  # seconds for one batch: larger ones are not tried
+_MOST_SCORES = 2**28  # of one batch, a gigabyte: larger ones are not tried
 _SEED = 0
 
 
@@ -61,7 +63,7 @@ def measure(
         words = _words_moved(model, example)
         with torch.inference_mode():
             latencies = _latencies(model, example)
-            throughput = _throughput(model, inputs, task)
+            throughput = _throughput(model, inputs, outputs, task)
     return Measurement(
         parameters=sum(p.numel() for p in model.parameters()),
         macs=macs,
@@ -137,10 +139,12 @@ def _latencies(model: nn.Module, example: Example) -> list[float]:
     return _timings(model, example, _LATENCY_SECONDS)
 
 
-def _throughput(model: nn.Module, inputs: tuple[int, ...], task: Task) -> float:
-    """Return examples a second at the better of the batch sizes that are tried."""
+def _throughput(model: nn.Module, inputs: tuple[int, ...], outputs: int, task: Task) -> float:
+    """Return examples a second at the best of the batch sizes that are tried."""
     best = 0.0
     for size in _BATCHES:
+        if best and math.prod(answer_shape(size, inputs, outputs, task)) > _MOST_SCORES:
+            break
         batch = drawn(size, inputs, task)
         first = _timings(model, batch, 0.0)[0]
         timings = [first] if first > _TOO_SLOW else _timings(model, batch, _THROUGHPUT_SECONDS)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from assay.canon.task import Task
+from assay.canon.task import TASKS, Task
 from assay.engine import files
 from assay.engine.cache import cache_dir as cache_dir
 from assay.engine.machine import processor, versions
@@ -80,8 +80,8 @@ def choose_plan(
 
     plan, _ = _known(question, measured)
     planned = duration(plan.step_seconds or 0.0) if duration else 0.0
-    if not autotune or planned < _LONG:
-        return plan
+    if not autotune or planned < _LONG or TASKS[task].reads == "tokens":
+        return plan  # batches of tokens are as long as their longest text: compiled again and again
     with suppress(RuntimeError):  # no compiler for C++, or one that cannot cope
         faster, facts = _known({**question, "compiled": asdict(plan)}, compiled)
         saved = 1 - (faster.step_seconds or 0.0) / (plan.step_seconds or 1.0)

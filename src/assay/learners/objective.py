@@ -41,6 +41,10 @@ class Objective(Protocol):
         """Return what the network gets and the truth to score, from a batch as it is stored."""
         ...
 
+    def weight(self, x: Tensor, y: Tensor) -> int:
+        """Return of how many answers the loss of a stored batch is the mean."""
+        ...
+
     def loss(self, outputs: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
         """Return the mean loss of a batch."""
         ...
@@ -66,6 +70,11 @@ class _Plain:
     """What most objectives share."""
 
     training_method = "forward"
+
+    def weight(self, x: Tensor, y: Tensor) -> int:
+        """Return the number of examples."""
+        del x
+        return len(y)
 
     def finish(self, model: nn.Module, given: Arguments, truth: Tensor, kept: Tensor) -> Tensor:
         """Return what was kept: there is nothing more to find out."""
@@ -150,6 +159,11 @@ class Tokens(_Plain):
     The score is exp(-loss): the probability that a true token is given, their geometric mean.
     """
 
+    def weight(self, x: Tensor, y: Tensor) -> int:
+        """Return the number of tokens that are scored."""
+        del x
+        return int((y != NOT_SCORED).sum())
+
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
         """Return tokens and labels as int64."""
         del training
@@ -159,7 +173,7 @@ class Tokens(_Plain):
     def loss(self, outputs: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
         """Return the mean cross-entropy of the tokens that are scored, never smoothed."""
         del smoothing
-        return F.cross_entropy(outputs.flatten(0, 1), y.flatten(), ignore_index=NOT_SCORED)
+        return _mean_loss(outputs, y)
 
     def keep(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the columns nats, right and tokens of each example, (B, 3)."""
@@ -201,10 +215,17 @@ class TextToText(Tokens):
 
     Args:
         tokenizer: Turns tokens into text; None leaves the own answers out.
+        most: Tokens of an own answer, whatever the true ones beside it have; as many as the
+            longest of these if not given.
     """
 
-    def __init__(self, tokenizer: Tokenizer | None) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer | None, most: int | None = None) -> None:
+        self._tokenizer, self._most = tokenizer, most
+
+    def weight(self, x: Tensor, y: Tensor) -> int:
+        """Return the number of tokens of the true answers."""
+        del x
+        return int((y != PAD).sum())
 
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Tensor]:
         """Return the source, the answer one place to the right, and the answer."""
@@ -216,9 +237,7 @@ class TextToText(Tokens):
 
     def loss(self, outputs: Tensor, y: Tensor, *, smoothing: float) -> Tensor:
         """Return the mean cross-entropy of a token."""
-        return F.cross_entropy(
-            outputs.flatten(0, 1), y.flatten(), ignore_index=NOT_SCORED, label_smoothing=smoothing
-        )
+        return _mean_loss(outputs, y, smoothing)
 
     def finish(self, model: nn.Module, given: Arguments, truth: Tensor, kept: Tensor) -> Tensor:
         """Return the columns of `kept`, then those of the texts that the network writes."""
@@ -226,7 +245,8 @@ class TextToText(Tokens):
             return kept
         begin = torch.full((len(truth), 1), BEGIN)
         writer = model if isinstance(model, Generative) else Uncached(model)
-        written = decode(writer, begin, most=truth.shape[1], choose=greedy, source=given[0])
+        most = self._most or truth.shape[1]
+        written = decode(writer, begin, most=most, choose=greedy, source=given[0])
         said, meant = (
             [self._tokenizer.decode(row) for row in rows.tolist()]
             for rows in (written, truth.masked_fill(truth == NOT_SCORED, PAD))
@@ -249,6 +269,11 @@ class Masked(Tokens):
 
     def __init__(self, vocabulary: int, part: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
         self._vocabulary, self._part = vocabulary, part
+
+    def weight(self, x: Tensor, y: Tensor) -> int:
+        """Return the number of tokens, of which each example has the same share hidden."""
+        del y
+        return int((x != PAD).sum())
 
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Any]:
         """Return the rows with hidden tokens, and what they were (in training: and the pairs)."""
@@ -289,8 +314,8 @@ def objective_for(
         task: Of the data.
         classes: Names of the labels, where there are any.
         outputs: Width of the network's answer.
-        y: The training part's targets, which say on what scale values are learned; None is for
-            targets of mean 0 and deviation 1.
+        y: The training part's targets, which say on what scale values are learned, and how long
+            an answer may be; None is for targets of mean 0 and deviation 1.
         tokenizer: Of the text, where a network writes some.
         model: Which says what its pairs of sentences are, where it learns from some.
     """
@@ -305,7 +330,21 @@ def objective_for(
     if task == "masked-language-modeling":
         ordered = getattr(model, "pairs", "") == "order"
         return Masked(outputs, swap_sentences if ordered else exchange_second)
-    return TextToText(tokenizer) if task == "text-to-text" else Tokens()
+    if task == "text-to-text":
+        return TextToText(tokenizer, None if y is None else y.shape[1])
+    return Tokens()
+
+
+def _mean_loss(outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross-entropy of the tokens that are scored; 0 where none is."""
+    total = F.cross_entropy(
+        outputs.flatten(0, 1),
+        y.flatten(),
+        ignore_index=NOT_SCORED,
+        label_smoothing=smoothing,
+        reduction="sum",
+    )
+    return total / (y != NOT_SCORED).sum().clamp(min=1)
 
 
 def _trimmed(tokens: Tensor) -> Tensor:

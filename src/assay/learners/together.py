@@ -67,7 +67,8 @@ class Together:
         if inner._fine_tuning:
             inner._fine_tuning.advance(taken)
         mine = slice(*part(len(y), self.rank, self.world))
-        share = len(y[mine]) / len(y)
+        weight = inner.objective.weight
+        share = weight(x[mine], y[mine]) / max(weight(x, y), 1)
         loss = inner._training_loss(x[mine], y[mine])
         self._fabric.backward(loss * (share * self.world))  # what the ranks send is averaged
         inner.optimization.step()

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
@@ -78,7 +79,11 @@ def build_any(name: str, inputs: Shape, outputs: int, task: Task | None = None) 
 
             return build_to_start(whole, inputs, outputs)
         return unchecked(name, inputs=inputs, outputs=outputs, task=task)
-    makers = {"timm": _from_timm, "torchvision": _from_torchvision, "file": _from_file}
+    makers: Mapping[str, Callable[..., nn.Module]] = {
+        "timm": _from_timm,
+        "torchvision": _from_torchvision,
+        "file": partial(_from_file, task=task),
+    }
     with _own_words(name, "could not be built", tuple(inputs), outputs):
         network = makers[where](local, tuple(inputs), outputs)
     _check_answer(name, network, tuple(inputs), outputs, task)
@@ -167,7 +172,7 @@ def _swap_first_convolution(network: nn.Module, channels: int) -> None:
     )
 
 
-def _from_file(name: str, inputs: Shape, outputs: int) -> nn.Module:
+def _from_file(name: str, inputs: Shape, outputs: int, *, task: Task | None) -> nn.Module:
     path, class_name = _file_and_class(name)
     with _beside(path):
         module = _execute(path)
@@ -178,7 +183,7 @@ def _from_file(name: str, inputs: Shape, outputs: int) -> nn.Module:
                 f"{path} has no class {class_name!r}.{nearest(class_name, known)} "
                 "Name one as path/to/file.py:Class."
             )
-        return maker(**_arguments(name, maker, inputs, outputs))
+        return maker(**_arguments(name, maker, inputs, outputs, task))
 
 
 def _file_and_class(name: str) -> tuple[Path, str]:
@@ -215,14 +220,15 @@ def _beside(path: Path) -> Iterator[None]:
 
 
 def _arguments(
-    name: str, maker: Callable[..., Any], inputs: Shape, outputs: int
-) -> dict[str, Shape | int]:
+    name: str, maker: Callable[..., Any], inputs: Shape, outputs: int, task: Task | None
+) -> dict[str, Shape | int | str | None]:
     """Return those of the names we can fill that the class takes."""
-    ours: dict[str, Shape | int] = {
+    ours: dict[str, Shape | int | str | None] = {
         "inputs": inputs,
         "outputs": outputs,
         "in_channels": inputs[0] if kind_of(inputs) == "image" else inputs[-1],
         "num_classes": outputs,
+        "task": task,
     }
     takes = inspect.signature(maker).parameters.values()
     open_ones = [p for p in takes if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

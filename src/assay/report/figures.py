@@ -148,7 +148,7 @@ def _least(value: float, decimals: int) -> str:
 def scores_of(result: StudyResult) -> Scores:
     """Return how this study's scores are written: as many decimals as its intervals deserve.
 
-    A share has one at least; another number has three digits at least.
+    A share has one at least; another number has three digits at least, and four at most.
     """
     found = [c.score for c in result.candidates if c.score]
     metric = _metric(result)
@@ -160,7 +160,7 @@ def scores_of(result: StudyResult) -> Scores:
         return Scores(share, min(max(decimals, 1), 3))
     means = [abs(s.mean) for s in found if s.mean and math.isfinite(s.mean)]
     three = 2 - math.floor(math.log10(_middle(means, 1.0)))
-    return Scores(share, min(max(decimals, three, 0), 6))
+    return Scores(share, min(max(decimals, three, 0), max(three, 0) + 1, 6))
 
 
 def validation_of(result: StudyResult) -> Scores:

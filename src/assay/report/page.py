@@ -16,6 +16,7 @@ from typing import Any, cast
 from markupsafe import Markup, escape
 
 from assay.canon.card import Lang
+from assay.canon.task import TASKS, TaskFacts
 from assay.compare.result import CandidateResult, Hard, PairVerdict, StudyResult
 from assay.report import charts, evidence, figures
 from assay.report.ablation import removals
@@ -542,7 +543,7 @@ def _text(value: Any) -> str:
 
 def _data_facts(page: Page) -> list[tuple[str, str]]:
     t, data = page.words, page.result.data
-    task = TASKS.get(data.get("task"))  # type: ignore[call-overload]
+    task = TASKS.get(data["task"]) if data.get("task") else None
     sizes = data.get("sizes", {})
     classes = data.get("classes", ())
     named = ", ".join(str(c) for c in classes[:12]) + (" …" if len(classes) > 12 else "")

@@ -414,6 +414,7 @@ def _reads_tokens(artifact: Artifact) -> bool:
     return (
         described
         and _is_count(facts.get("length"))
+        and facts["length"] <= artifact.inputs[0]
         and artifact.inputs[1:] == (facts.get("vocabulary"),)
         and (not writes or artifact.outputs == artifact.inputs[1])
     )
