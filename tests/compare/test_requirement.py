@@ -67,9 +67,10 @@ def test_an_unknown_quantity_is_answered_with_the_nearest():
     with pytest.raises(BadArgumentError) as caught:
         parse_requirement("latancy<5ms")
     assert str(caught.value) == (
-        "`require` must name one of accuracy, auroc, balanced-accuracy, calibration-error, "
-        "energy-proxy, latency, latency-p95, log-loss, macro-f1, macs, mae, memory, params, "
-        "precision, r2, recall, rmse, size, smape, throughput, top-5. "
+        "`require` must name one of accuracy, auroc, balanced-accuracy, bleu, calibration-error, "
+        "chrf, energy-proxy, exact-match, latency, latency-p95, log-loss, macro-f1, macs, mae, "
+        "mase, memory, params, perplexity, precision, r2, recall, rmse, rouge-l, size, smape, "
+        "span-f1, span-precision, span-recall, throughput, token-accuracy, token-log-loss, top-5. "
         "Received 'latancy'. Did you mean 'latency'?"
     )
 
