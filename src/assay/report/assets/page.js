@@ -106,7 +106,7 @@
     const room = (top - low) * 0.04;
     const longest = Math.max(...all.map((c) => c[across][c[across].length - 1]));
     return Plotly.react(node, traces, layout({
-      xaxis: { range: [0, longest * 1.01], title: { text: words[across] } }, yaxis: quality({ range: [low - room, Math.min(top + room, report.learning.share ? 1.006 : Infinity)], title: { text: words.validation }, tickformat: report.learning.share ? ".0%" : "" }),
+      xaxis: { range: [0, longest * 1.01], title: { text: words[across] } }, yaxis: quality({ range: [low - room, Math.min(top + room, report.learning.share ? 1.006 : Infinity)], title: { text: words.validation }, tickformat: report.learning.share ? (top - low < 0.04 ? ".1%" : ".0%") : "" }),
     }), options);
   }
   function chips() {
