@@ -12,6 +12,7 @@ from PIL import Image
 
 from assay.compare.findings import Trained, hardest, rank, score_tables
 from assay.data.dataset import Dataset
+from assay.data.tokenizer import train_tokenizer
 from assay.engine.spec import Candidate, TrialRecord
 from assay.metrics import METRICS
 
@@ -155,3 +156,32 @@ def test_a_hard_value_is_shown_with_its_mean_error():
 
 def test_nothing_is_hard_when_nothing_finished():
     assert hardest([BROKEN], DATA) == ()
+
+
+def test_a_hard_text_shows_how_it_begins():
+    tokenizer = train_tokenizer("char", ["abc \n"], vocabulary=20)
+    x = np.stack([tokenizer.encode([text]).ids for text in ("abcabc", "bb\n cc", "abc\nba")])
+    texts = replace(
+        dataset([0, 1, 1]),
+        task="text-classification",
+        inputs=(6, 20),
+        preprocessing={"kind": "tokens", "tokenizer": tokenizer.facts()},
+        x=x,
+        test=np.array([1, 2]),
+        ids=("row 1", "row 2", "row 3"),
+    )
+    (hard, other) = hardest([trained("net", [[0, 0]], truth=(1, 1))], texts)
+    assert (hard.id, other.id) == ("row 2: bb cc", "row 3: abc ba")
+
+
+def test_a_hard_example_of_many_tokens_tells_the_share_that_is_wrong():
+    sums = np.array([[[1.0, 3.0, 4.0], [9.0, 1.0, 4.0]]])  # nats, right, tokens
+    tags = replace(dataset([0, 0, 0, 0]), task="language-modeling", classes=())
+    tokenizer = train_tokenizer("char", ["ab"], vocabulary=9)
+    x = np.stack([tokenizer.encode(["abab"]).ids] * 4)
+    tags = replace(
+        tags, x=x, inputs=(4, 9), preprocessing={"kind": "tokens", "tokenizer": tokenizer.facts()}
+    )
+    worst, best = hardest([replace(trained("net", [[0, 0, 0, 0]]), predicted=sums)], tags)
+    assert (worst.wrong, best.wrong) == (0.75, 0.25)
+    assert worst.id == "example 3: abab"

@@ -14,11 +14,14 @@ import numpy as np
 from assay.compare.result import CandidateResult, Estimate, Hard, SeedResult
 from assay.compare.statistics import hierarchical_interval
 from assay.data.dataset import Dataset
+from assay.data.names import shown
+from assay.data.tokenizer import open_tokenizer
 from assay.data.windows import judged
 from assay.engine.spec import Candidate, Measurement, TrialRecord, TrialSpec
 from assay.metrics import METRICS, Metric
 
 SHOWN_HARD = 12
+SHOWN_TEXT = 80  # characters of a text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +165,17 @@ def _hard(dataset: Dataset, place: int, predicted: np.ndarray, wrong: float) -> 
     else:
         truth, answer = "", f"{_share_wrong(predicted).mean():.0%} of the tokens wrong"
     name = dataset.ids[row] if dataset.ids else f"example {row}"
+    if dataset.kind == "tokens":
+        name = f"{name}: {_text(dataset, row)}"
     png = _png(dataset.x[row]) if dataset.kind == "image" else ""
     return Hard(id=name, truth=truth, predicted=answer, wrong=wrong, png=png)
+
+
+def _text(dataset: Dataset, row: int) -> str:
+    """Return the beginning of what an example says."""
+    tokenizer = open_tokenizer(dataset.preprocessing["tokenizer"])
+    words = tokenizer.decode(dataset.x[row].tolist()).split()
+    return shown(" ".join(words), most=SHOWN_TEXT)
 
 
 def _png(image: np.ndarray) -> str:
