@@ -37,7 +37,9 @@ from assay.models.foreign import foreign_digest
 DONE, FAILED, STOPPED, LOST = 0, 70, 75, 76  # how the process of a rank ends
 JOB, WHY, ARRIVED, ALL = "job", "why", "arrived", "all"  # keys of the ranks' store
 _SIOCGIFADDR = 0x8915  # of Linux's ioctl
-_SIGNS_OF_LOSS = ("gloo", "connection closed", "connection reset", "broken pipe", "timed out")
+_SIGNS_OF_LOSS = (
+    "gloo", "connection closed", "connection reset", "broken pipe", "timed out", "pair closure",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
