@@ -206,6 +206,26 @@ def test_a_test_score_above_validation():
     assert kinds(with_records(trained(val=0.7), **few)) == []
 
 
+def test_a_test_score_above_training():
+    def learned(train: float) -> Trained:
+        honest = trained()
+        fields = {
+            f"s{i}": {"metrics": {**r.metrics, "train_accuracy": train}}
+            for i, r in enumerate(honest.records)
+        }
+        return with_records(honest, **fields)
+
+    (found,) = suspicions([trained("a"), learned(0.7)], DATA)
+    assert (found.kind, found.severity, found.where) == ("test-above-training", "warning", ("net",))
+    assert found.en == (
+        "The score on the 400 test examples is above that on training examples, by more than "
+        "chance allows, for net, although these were learned from: the parts were not drawn alike; "
+        "look for training examples that are harder or wrongly labelled."
+    )
+    assert "在 400 个测试样本上的得分高于训练样本" in found.zh
+    assert kinds(learned(0.85)) == kinds(learned(1.0)) == []
+
+
 def test_a_score_that_jumps_in_one_seed_only():
     slow = 0.3 + 0.01 * np.arange(20)
     sudden = slow.copy()
@@ -299,6 +319,7 @@ def test_real_trials_on_digits_are_left_in_peace(tmp_path: Path):
         cost=None,
     )
     assert all(r.moved > 0.01 and r.looked_at == len(digits.val) for r in records)
+    assert all(0.98 < r.metrics["train_accuracy"] <= 1 for r in records)
     assert suspicions([real], digits) == ()
     again = replace(specs[1], plan=replace(specs[1].plan, step_seconds=1.0), seed=1)
     copy = replace(run_trial(again, digits, tmp_path / "again"), seed=2)

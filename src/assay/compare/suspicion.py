@@ -45,7 +45,8 @@ def suspicions(
         *_never_moved(done),
         *_constant(done, dataset),
         *_perfect(done, dataset),
-        *_test_above_validation(done, dataset),
+        *_test_above("train", done, dataset),
+        *_test_above("val", done, dataset),
         *_jumps(done),
         *_no_better_than_nothing(done, against),
     ]
@@ -169,35 +170,55 @@ def _without_mistake(predicted: np.ndarray, truth: np.ndarray, *, regression: bo
     return bool(error <= 1e-6 * np.var(truth.astype(np.float64)))
 
 
-def _test_above_validation(trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]:
-    """A test score above that of the part by which the weights were chosen, by more than noise."""
+_ABOVE = {
+    "train": (
+        "test-above-training",
+        (
+            "The score on the {held} test examples is above that on training examples, by more "
+            "than chance allows, for {names}, although these were learned from: the parts were "
+            "not drawn alike; look for training examples that are harder or wrongly labelled.",
+            "{names} 在 {held} 个测试样本上的得分高于训练样本，超出了偶然的范围，"
+            "而模型正是从训练样本中学习的：各部分并非同样抽取；请检查训练样本是否更难或标签有误。",
+        ),
+    ),
+    "val": (
+        "test-above-validation",
+        (
+            "The score on the {held} test examples is above that on validation, by more than "
+            "chance allows, for {names}, although validation chose the weights: the test part is "
+            "easier or has leaked; look for copies of test examples in training.",
+            "{names} 在 {held} 个测试样本上的得分高于验证集，超出了偶然的范围，"
+            "而权重正是按验证集选出的：测试集更容易，或者已经泄露；"
+            "请检查训练集中是否有测试样本的副本。",
+        ),
+    ),
+}
+
+
+def _test_above(part: str, trained: Sequence[Trained], dataset: Dataset) -> Iterator[Concern]:
+    """A test score above that of a part which the weights have seen, by more than noise."""
     if dataset.answers not in ("label", "value"):
         return
-    z = _quantile(1 - LEVEL / max(len(trained), 1))
+    z = _quantile(1 - LEVEL / (len(_ABOVE) * max(len(trained), 1)))
     compare = _accuracies if dataset.classes else _errors
-    found = [t for t in trained if compare(t, dataset, z)]
+    found = [t for t in trained if compare(t, part, dataset, z)]
     if found:
-        held = f"{len(dataset.test):,}"
+        held, kind, (en, zh) = f"{len(dataset.test):,}", *_ABOVE[part]
         yield Concern(
-            kind="test-above-validation",
+            kind=kind,
             severity="warning",
-            en=f"The score on the {held} test examples is above that on validation, by more than "
-            f"chance allows, for {_listed(_names(found), 'en')}, although validation chose the "
-            "weights: the test part is easier or has leaked; look for copies of test examples in "
-            "training.",
-            zh=f"{_listed(_names(found), 'zh')} 在 {held} 个测试样本上的得分高于验证集，"
-            "超出了偶然的范围，而权重正是按验证集选出的：测试集更容易，或者已经泄露；"
-            "请检查训练集中是否有测试样本的副本。",
+            en=en.format(held=held, names=_listed(_names(found), "en")),
+            zh=zh.format(held=held, names=_listed(_names(found), "zh")),
             where=_names(found),
         )
 
 
-def _accuracies(trained: Trained, dataset: Dataset, z: float) -> bool:
-    pairs = _held_out(trained, "accuracy")
+def _accuracies(trained: Trained, part: str, dataset: Dataset, z: float) -> bool:
+    pairs = _scored(trained, part, "accuracy")
     if not pairs:
         return False
-    val, test = fmean(v for v, _ in pairs), fmean(t for _, t in pairs)
-    return difference_above(test, len(dataset.test), val, _looked_at(trained), z)
+    seen, test = fmean(s for s, _ in pairs), fmean(t for _, t in pairs)
+    return difference_above(test, len(dataset.test), seen, _looked_at(trained), z)
 
 
 def difference_above(high: float, n_high: int, low: float, n_low: int, z: float) -> bool:
@@ -220,28 +241,29 @@ def wilson(share: float, count: int, z: float) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def _errors(trained: Trained, dataset: Dataset, z: float) -> bool:
+def _errors(trained: Trained, part: str, dataset: Dataset, z: float) -> bool:
     """Squared errors: the logarithm of their ratio, with the spread that their kurtosis gives."""
-    pairs = _held_out(trained, "rmse")
+    pairs = _scored(trained, part, "rmse")
     truth = dataset.y[dataset.test].astype(np.float64)
     counts = (len(truth), _looked_at(trained))
     if not pairs or min(counts) < 2:
         return False
-    val, test = fmean(v**2 for v, _ in pairs), fmean(t**2 for _, t in pairs)
+    seen, test = fmean(s**2 for s, _ in pairs), fmean(t**2 for _, t in pairs)
     squares = np.square(trained.predicted.astype(np.float64) - truth)
     kurtosis = max(float(np.mean(squares**2) / max(np.mean(squares) ** 2, 1e-300)), _KURTOSIS)
     noise = math.sqrt((kurtosis - 1) * sum(1 / n for n in counts))
-    return val > 0 and test < val * math.exp(-z * noise)
+    return seen > 0 and test < seen * math.exp(-z * noise)
 
 
-def _held_out(trained: Trained, metric: str) -> list[tuple[float, float]]:
-    """Return a metric on validation and on test, for every seed that has both."""
-    names = (f"val_{metric}", f"test_{metric}")
+def _scored(trained: Trained, part: str, metric: str) -> list[tuple[float, float]]:
+    """Return a metric on `part` and on test, for every seed that has both."""
+    names = (f"{part}_{metric}", f"test_{metric}")
     found = [r.metrics for r in _done(trained) if all(name in r.metrics for name in names)]
     return [(metrics[names[0]], metrics[names[1]]) for metrics in found]
 
 
 def _looked_at(trained: Trained) -> int:
+    """Return how many validation examples, and as many training ones, were scored."""
     return min((r.looked_at for r in _done(trained)), default=0)
 
 

@@ -184,6 +184,7 @@ class Run:
         self.moved = relative_change(self.start, glimpse(self.learner.model))
         measured = self._predict(self.learner, self.validation)
         if self.spec.test:  # nobody asks for the weights of a trial that only chose a setting
+            measured |= self._read_again(self.learner)
             weights = files.pack(loop.best, {"candidate": self.spec.candidate.name})
             files.write(self.folder / WEIGHTS, *weights)
         return self.record("finished", measured=measured)
@@ -316,6 +317,16 @@ class Run:
         facts = {"hash": self.spec.hash}
         write_outcome(self.folder / OUTCOME, answers, facts, TASKS[self.spec.task].answers)
         return measured
+
+    def _read_again(self, learner: Supervised) -> dict[str, float]:
+        """Return the metrics on as many training examples as validation has, not augmented."""
+        if self.dataset.answers not in ("label", "value"):
+            return {}
+        x, y = self.training
+        chosen = _evenly(len(x), self.looked_at)
+        predicted = learner.predict(self.in_batches(x[chosen]), y[chosen])
+        scores = evaluate(predicted, y[chosen].numpy(), self.spec.task)
+        return {f"train_{name}": value for name, value in scores.items()}
 
     def in_batches(self, x: Examples, *, seeds: int = 1) -> Iterator[Tensor]:
         """Yield examples as models read them, as many at once as so many seeds evaluate fast."""
