@@ -27,6 +27,7 @@ FULL = Request(
     task="image-classification",
     target="label; rm",
     prefer="params",
+    margin="0.5%",
     require=("latency<5ms", "params<1e6"),
     store="/tmp/a store",
     precision="fp32",
@@ -57,7 +58,8 @@ def test_the_command_line_has_the_defaults_of_python():
 
 
 def test_what_only_changes_the_display_does_not_decide_the_trials():
-    plain, shown = Request(data="digits"), Request(data="digits", prefer="params", lang="zh")
+    plain = Request(data="digits")
+    shown = Request(data="digits", prefer="params", margin="1%", lang="zh")
     assert plain.deciding == shown.deciding
     assert plain.deciding != Request(data="digits", patience=None).deciding
 
@@ -79,6 +81,12 @@ def test_what_only_changes_the_display_does_not_decide_the_trials():
             {"prefer": "latensy"},
             "`prefer` must be one of latency, params, memory, energy-proxy, score. "
             "Received prefer='latensy'. Did you mean 'latency'?",
+        ),
+        (
+            {"margin": "a little"},
+            "`margin` must be a percentage such as 0.3%, or a number of at least 0 in the metric's "
+            "unit such as 0.003. Received margin='a little'; leave it out for 0.3 points of a "
+            "share such as accuracy and 1% of any other score.",
         ),
         (
             {"precision": "fp16"},
@@ -125,7 +133,7 @@ def test_an_unknown_option_is_answered_with_the_nearest():
     assert str(caught.value) == (
         "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, baselines, budget, "
         "confidence, correction, data, data_dir, devices, evaluations, executor, family, group, "
-        "horizon, lang, length, metric, models, nodes, patience, precision, prefer, pretrained, "
-        "require, seeds, series, skip_bad, split_seed, splits, store, strategy, target, task, "
-        "text, time, tokenizer, tune, until, vocabulary, window, workers."
+        "horizon, lang, length, margin, metric, models, nodes, patience, precision, prefer, "
+        "pretrained, require, seeds, series, skip_bad, split_seed, splits, store, strategy, "
+        "target, task, text, time, tokenizer, tune, until, vocabulary, window, workers."
     )

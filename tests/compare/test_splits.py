@@ -51,6 +51,8 @@ def test_a_joined_study_is_on_record_with_report_and_winner(joined):
     with Store.open(home, readonly=True) as store:
         assert store.study(study.id).status == "finished"
         assert store.study(study.id).finished == 6
+        entered = [entry.id for entry in store.studies()]
+        assert [*store.study(study.id).data["parts"], study.id] == entered
     assert study.report.is_file()
     assert load(study.folder).classes == tuple(result.data["classes"])
     again = Study.again(study.id, store=str(home)).run()

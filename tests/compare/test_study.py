@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from assay.cli import main
+from assay.compare.request import Request
 from assay.compare.result import StudyResult
 from assay.compare.study import Study
 from assay.engine.spec import Event
 from assay.errors import BadArgumentError, Interrupted, UnknownNameError
+from assay.report.codec import result_from_json, result_to_json
 from assay.ship.artifact import read_artifact
 from assay.ship.load import load
 from assay.store.store import Store
@@ -166,10 +168,28 @@ def test_a_study_from_records_imports_no_torch_and_takes_under_two_seconds(first
 
 def test_another_preference_is_another_view_of_the_same_trials(first, home: Path):
     study, _, _ = first
-    other = Study("digits", store=home / "store", prefer="params", lang="zh", **SHORT)
+    options = {"prefer": "params", "margin": "100%", "lang": "zh"}
+    other = Study("digits", store=home / "store", **options, **SHORT)
     result = other.run()
     assert (result.trials_run, other.id) == (0, study.id)
-    assert result.recommendation.prefer == "params"
+    assert (result.recommendation.prefer, result.recommendation.margin) == ("params", 1.0)
+    assert "--margin 100%" in result.command
+
+
+def test_an_impossible_margin_is_refused_before_any_training(first, home: Path):
+    with pytest.raises(BadArgumentError) as caught:
+        Study("digits", store=home / "store", margin=3, **SHORT).run()
+    assert "a percent sign makes it points" in str(caught.value)
+
+
+def test_a_result_from_before_there_were_margins_is_read(first):
+    _, result, _ = first
+    facts = result_to_json(result)
+    assert facts["recommendation"].pop("margin") == 0.003
+    facts["settings"].pop("margin")
+    read = result_from_json(facts)
+    assert read.recommendation.margin is None
+    assert Request.from_json(read.settings).margin is None
 
 
 def test_more_seeds_reuse_the_trials_there_are(first, home: Path):

@@ -63,6 +63,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="recommend the cheapest by this, or the best mean by score (default: %(default)s)",
     )
     add(
+        "--margin",
+        metavar="M",
+        help="how far below the best mean the cheapest may be: 0.3%%, 0.003 (default: 0.3 points "
+        "of a share such as accuracy, 1%% of any other score)",
+    )
+    add(
         "--require",
         action="append",
         metavar="TEXT",
@@ -202,7 +208,7 @@ def _with_progress(study: Study, lang: Literal["en", "zh"]) -> StudyResult:
             from assay.data.describe import describe
 
             console.print(describe(dataset, lang), markup=False, highlight=False)
-            progress.expect([c.name for c in candidates], study.request.seeds)
+            progress.expect([c.name for c in candidates], study.request.seeds, dataset.task)
 
         return study.run(on_event=progress, on_data=begin)
 

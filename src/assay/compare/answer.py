@@ -15,6 +15,7 @@ import numpy as np
 from assay.compare import findings
 from assay.compare.baselines import against_baselines, label, verdict_on_baselines
 from assay.compare.findings import Trained
+from assay.compare.margin import margin_for
 from assay.compare.outcomes import constant_metric, read_outcomes
 from assay.compare.racing import Race
 from assay.compare.recommend import recommend
@@ -83,7 +84,14 @@ def answer(found: Evidence, began: float) -> StudyResult:
     ordered = {row.name: tables[row.name] for row in rows if row.name in tables}
     verdicts = _verdicts(ordered, found)
     against = _against(ordered, found)
-    advice = recommend(rows, verdicts, prefer=asked.prefer, require=asked.requirements)
+    advice = recommend(
+        rows,
+        verdicts,
+        prefer=asked.prefer,
+        margin=margin_for(asked.margin, share=found.metric.share),
+        higher_is_better=found.metric.higher_is_better,
+        require=asked.requirements,
+    )
     beaten = verdict_on_baselines(
         against, list(ordered), [b.name for b in baselines if b.score is not None]
     )

@@ -10,9 +10,7 @@ as the test at a single look keeps its level; what has been declared stays decla
 has the largest share, so that it shows nearly what it would show alone. Source: Jennison and
 Turnbull, "Group Sequential Methods" (2000), chapter 7, on spending the error.
 
-The test of a single look is `paired_tests`. Among many candidates with three seeds each, some have
-a spread of seeds that is small by chance, and corrections go by the smallest p. So below FEW seeds
-a pair must also be told apart by the spread that all candidates share.
+The test of a single look is `paired_tests`.
 """
 
 from __future__ import annotations
@@ -24,12 +22,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from assay.compare.moments import Moments, satterthwaite
 from assay.compare.result import PairVerdict
-from assay.compare.statistics import Difference, adjust, differences, paired_tests
+from assay.compare.statistics import Difference, adjust, paired_tests
 from assay.compare.verdicts import Correction, verdict_of
 
-FEW = 8  # below so many seeds, a pair's own spread of seeds is not trusted alone
 _GROWTH, _LAST_STEP = 2, 1.5  # of the seeds from look to look
 _SHARES_GROWTH = 4  # of the share of the error from look to look
 
@@ -131,10 +127,10 @@ class Looks:
             for name, table in ordered.items()
             if len(table) >= look or (name in final and len(table))
         }
-        start = {name: table[: self.at[0]] for name, table in ordered.items()}
-        key = _fingerprint([*start.items(), *held.items()])
+        key = _fingerprint(held)
         if look not in self._memo or self._memo[look][0] != key:
-            self._memo[look] = key, self._test(look, held, start)
+            confidence = 1.0 - self.level * self.shares[look]
+            self._memo[look] = key, paired_tests(held, confidence=confidence)
         return self._memo[look][1]
 
     def verdicts(self, tables: Tables, final: Sequence[str] = ()) -> list[PairVerdict]:
@@ -160,56 +156,15 @@ class Looks:
         ps = [of_pair.p for of_pair in shown.values()] + [1.0] * unseen
         return dict(zip(shown, adjust(ps, self.correction), strict=False))
 
-    def _test(self, look: int, held: Tables, start: Tables) -> dict[Pair, Difference]:
-        confidence = 1.0 - self.level * self.shares[look]
-        tests = paired_tests(held, confidence=confidence)
-        return _guarded(tests, held, start, confidence) if look < FEW else tests
-
     def _unseen(self, present: Tables) -> dict[Pair, Shown]:
         """Return the pairs of which too few seeds are there for a look: nothing is shown."""
         tests = paired_tests(present, confidence=1.0 - self.level * self.shares[self.at[0]])
         return {pair: Shown(p=1.0, strongest=test, last=test) for pair, test in tests.items()}
 
 
-def common_spread(start: Tables) -> tuple[float, int]:
-    """Return the mean variance of one seed's score in the first round, and its degrees of freedom.
-
-    The first round alone, in which all take part, so that a later look finds what it found before.
-    """
-    several = [table.mean(axis=1) for table in start.values() if len(table) > 1]
-    freedom = sum(len(scores) - 1 for scores in several)
-    squares = sum(float(scores.var()) * len(scores) for scores in several)
-    return squares / max(freedom, 1), freedom
-
-
-def _guarded(
-    tests: Mapping[Pair, Difference], held: Tables, start: Tables, confidence: float
-) -> dict[Pair, Difference]:
-    """Return of every pair the weaker: its test, or the one by the common spread of seeds."""
-    common, freedom = common_spread(start)
-    if not tests or freedom < 1:
-        return dict(tests)
-    own = {name: Moments.of(table).of_seeds for name, table in held.items()}
-    columns = len(next(iter(held.values()))[0])
-    seeds = np.array([common / len(held[a]) + common / len(held[b]) for a, b in tests])
-    rest = [test.variance - own[a] - own[b] for (a, b), test in tests.items()]
-    parts = np.stack([np.maximum(rest, 0.0), seeds])
-    freedoms = np.stack(
-        [np.full(len(seeds), max(columns - 1.0, 1.0)), np.full(len(seeds), freedom)]
-    )
-    others = differences(
-        np.array([test.mean for test in tests.values()]),
-        parts.sum(axis=0),
-        satterthwaite(parts, freedoms),
-        confidence=confidence,
-    )
-    pairs = zip(tests.items(), others, strict=True)
-    return {pair: max(test, other, key=lambda t: t.p) for (pair, test), other in pairs}
-
-
-def _fingerprint(named: Sequence[tuple[str, Array]]) -> bytes:
+def _fingerprint(tables: Tables) -> bytes:
     digest = blake2b()
-    for name, table in named:
+    for name, table in tables.items():
         digest.update(f"{name}{table.dtype}{table.shape}".encode())
         digest.update(np.ascontiguousarray(table).data)
     return digest.digest()

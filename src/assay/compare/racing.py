@@ -1,16 +1,18 @@
 """Sequential studies: seeds go where they can still change the recommendation.
 
-The recommendation is the cheapest candidate that nothing has been shown to beat. A race looks at
-the tables when every candidate that matters has `first` seeds, then twice, four times as many, at
-last `most`; `looks` tells of the error that holds at all looks together.
+The recommendation is the cheapest candidate within a margin of the best mean among those that
+nothing has been shown to beat (`recommend`). A race looks at the tables when every candidate that
+matters has `first` seeds, then twice, four times as many, at last `most`; `looks` tells of the
+error that holds at all looks together.
 
-Only the cheapest unbeaten candidate and those that may still be shown to beat it get seeds. Whether
-one may is predicted from the spread of the seeds so far: given the difference now, the chance that
-it is declared with `most` seeds (Lan, Simon and Halperin, "Stochastically curtailed tests in
-long-term clinical trials", Sequential Analysis 1, 1982). When no challenger has more than its part
-of 1 - confidence, the race is over. It can end so only towards "not shown", hence without a false
-difference; that going on would not have changed the recommendation is a prediction for normal
-scores, not a bound.
+Seeds go to the recommended candidate, to the one of the best mean, and to those that may still
+change the recommendation: by being shown to beat it, by ending more than the margin ahead of it,
+or, where they cost less, by ending within the margin of the best mean. The chance of each is
+predicted from the spread of the seeds so far: given the difference now, how likely it is with
+`most` seeds (Lan, Simon and Halperin, "Stochastically curtailed tests in long-term clinical
+trials", Sequential Analysis 1, 1982). When no chance is above CHANCE, the race is over. That shows
+nothing, hence no false difference; that going on would not have changed the recommendation is a
+prediction for normal scores, not a bound, and how often it fails is in docs/calibration.md.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from typing import Literal
 
 import numpy as np
 
-from assay.compare.looks import FEW, Looks, Pair, Shown, Tables, common_spread, looks
+from assay.compare.looks import Looks, Pair, Shown, Tables, looks
+from assay.compare.margin import Margin, margin_for
 from assay.compare.moments import Moments, satterthwaite
+from assay.compare.recommend import choose
 from assay.compare.result import PairVerdict
 from assay.compare.verdicts import Correction
 from assay.errors import BadArgumentError
@@ -32,6 +36,8 @@ from assay.errors import BadArgumentError
 FIRST, MOST = 3, 24  # seeds
 HIGHEST = 1_000  # that `most` may be
 AT_ONCE = 3  # challengers that get seeds together
+CHANCE = 0.2  # of changing the recommendation, up to which seeds are not worth their cost
+FEW = 8  # below so many seeds, a candidate's own spread of seeds is not trusted alone
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smh])")
@@ -73,11 +79,13 @@ class Standing:
     """Where a race stands: all of it follows from the tables and the costs.
 
     Attributes:
-        recommended: The cheapest unbeaten candidate; among equal costs the best mean so far.
+        recommended: The cheapest unbeaten candidate within the margin of the best mean; among
+            equal costs the best mean so far.
+        leader: The unbeaten candidate of the best mean.
         unbeaten: Who takes part and has not been shown to be beaten, cheapest first.
         beaten: Who has been, and by whom.
-        chances: Of each unbeaten other candidate, that the most seeds show it to beat the
-            recommended one, in [0, 1].
+        chances: Of each unbeaten other candidate, that with the most seeds it changes the
+            recommendation, in [0, 1].
         challengers: Those whose chance is worth seeds, likeliest first.
         better: Who has a better mean than the recommended one, unproved.
         by_examples: Whether, with the most seeds, what hides the best of `better` is mainly the
@@ -85,6 +93,7 @@ class Standing:
     """
 
     recommended: str | None = None
+    leader: str | None = None
     unbeaten: tuple[str, ...] = ()
     beaten: Mapping[str, str]
     chances: Mapping[str, float]
@@ -102,10 +111,12 @@ class Race:
 
     Args:
         names: All candidates.
-        confidence: Of all verdicts together, and that an early end changes nothing; in (0.5, 1).
+        confidence: Of all verdicts together, in (0.5, 1).
         first: Seeds that every candidate gets, at least 2.
         most: Seeds of a candidate at most, failed ones included, from `first` to 1,000.
         correction: Of the p values for the number of pairs: holm, bh or none.
+        margin: How far below the best mean the recommended candidate may be; None takes that of a
+            share such as accuracy.
         until: When to end.
 
     Attributes:
@@ -125,10 +136,12 @@ class Race:
         first: int = FIRST,
         most: int = MOST,
         correction: Correction = "holm",
+        margin: Margin | None = None,
         until: Until | None = None,
     ) -> None:
         _check(first, most)
         self.names, self.until = tuple(names), until or Until()
+        self.margin = margin or margin_for(None, share=True)
         at = looks(first, most)
         self.looks = Looks(self.names, at, confidence=confidence, correction=correction)
         self.over = False
@@ -221,17 +234,22 @@ class Race:
         )
         if not unbeaten:
             return Standing(beaten=beaten, chances={})
-        best, *others = unbeaten
-        chances = {name: ahead.chance(name, best) for name in others}
-        least = self.looks.level / max(len(others), 1)
+        best = choose(unbeaten, means, costs, self.margin)
+        others = [name for name in unbeaten if name != best]
+        leader = max(unbeaten, key=lambda name: means[name])
+        apart = self.margin.of(means[leader])
+        chances = {name: ahead.to_outdo(best, name, apart) for name in others}
+        for name in unbeaten[: unbeaten.index(best)]:  # cheaper, and out of the margin
+            chances[name] = max(chances[name], ahead.to_come_near(leader, name, apart))
         better = sorted((n for n in others if means[n] > means[best]), key=lambda n: -means[n])
         return Standing(
             recommended=best,
+            leader=leader,
             unbeaten=tuple(unbeaten),
             beaten=beaten,
             chances=chances,
             challengers=tuple(
-                sorted((n for n in others if chances[n] > least), key=lambda n: -chances[n])
+                sorted((n for n in others if chances[n] > CHANCE), key=lambda n: -chances[n])
             ),
             better=tuple(better),
             by_examples=bool(better) and ahead.by_examples(better[0], best),
@@ -241,11 +259,11 @@ class Race:
         self, standing: Standing, rows: Mapping[str, int], final: Sequence[str], *, late: bool
     ) -> tuple[tuple[str, ...], End]:
         """Return who gets one more seed, or why nobody does."""
-        if standing.recommended is None:
+        if standing.recommended is None or standing.leader is None:
             return (), "nobody"
         if late:
             return (), "time"
-        needed = (standing.recommended, *standing.challengers[:AT_ONCE])
+        needed = (standing.recommended, standing.leader, *standing.challengers[:AT_ONCE])
         if not self.until.decided:
             needed = standing.unbeaten
         elif len(standing.unbeaten) == 1:
@@ -297,27 +315,26 @@ class _Ahead:
         self.looks, self.tables, self.final = looks, tables, final
         self.level = looks.level_beside(declared)
         start = {name: table[: looks.at[0]] for name, table in tables.items()}
-        self.common, self.common_freedom = common_spread(start)
+        self.common, self.common_freedom = _common_spread(start)
         self._sides: dict[str, _Side] = {}
 
     def mean(self, name: str) -> float:
         """Return a candidate's mean at its last look."""
         return self._side(name).moments.mean
 
-    def chance(self, name: str, best: str) -> float:
-        """Return the chance that the most seeds show `name` to beat `best`."""
-        from scipy.special import stdtr, stdtrit
+    def to_outdo(self, best: str, name: str, margin: float) -> float:
+        """Return the chance that `name` is shown to beat `best`, or ends so far ahead of it."""
+        from scipy.special import stdtrit
 
         a, b = self._side(name), self._side(best)
         parts = [_of_examples(a, b), a.final, b.final]
         freedom = _freedom(parts, [a.moments.examples - 1, a.at_most - 1, b.at_most - 1])
-        quantile = float(stdtrit(freedom, 1.0 - self.level / 2))
-        beyond = a.moments.mean - b.moments.mean - quantile * math.sqrt(sum(parts))
-        moves = [a.move, b.move]
-        if not any(moves):
-            return float(beyond > 0)
-        freedom = _freedom(moves, [a.freedom, b.freedom])
-        return float(stdtr(freedom, beyond / math.sqrt(sum(moves))))
+        shown = float(stdtrit(freedom, 1.0 - self.level / 2)) * math.sqrt(sum(parts))
+        return _ends_ahead(a, b, by=min(shown, margin))
+
+    def to_come_near(self, leader: str, name: str, margin: float) -> float:
+        """Return the chance that `name` ends within the margin of `leader`."""
+        return _ends_ahead(self._side(name), self._side(leader), by=-margin)
 
     def by_examples(self, name: str, best: str) -> bool:
         """Return whether examples hide more of a difference than the most seeds do."""
@@ -338,9 +355,32 @@ class _Ahead:
         return self._sides[name]
 
 
+def _common_spread(start: Tables) -> tuple[float, int]:
+    """Return the mean variance of one seed's score in the first round, and its degrees of freedom.
+
+    The first round alone, in which all take part, so that a later look finds what it found before.
+    """
+    several = [table.mean(axis=1) for table in start.values() if len(table) > 1]
+    freedom = sum(len(scores) - 1 for scores in several)
+    squares = sum(float(scores.var()) * len(scores) for scores in several)
+    return squares / max(freedom, 1), freedom
+
+
 def _freedom(parts: Sequence[float], freedoms: Sequence[float]) -> float:
     least = np.maximum(np.array(freedoms, dtype=np.float64), 1.0)
     return float(satterthwaite(np.array(parts)[:, None], least[:, None])[0])
+
+
+def _ends_ahead(a: _Side, b: _Side, *, by: float) -> float:
+    """Return the chance that with the most seeds the mean of `a` is so far above that of `b`."""
+    from scipy.special import stdtr
+
+    beyond = a.moments.mean - b.moments.mean - by
+    moves = [a.move, b.move]
+    if not any(moves):
+        return float(beyond > 0)
+    freedom = _freedom(moves, [a.freedom, b.freedom])
+    return float(stdtr(freedom, beyond / math.sqrt(sum(moves))))
 
 
 def _of_examples(a: _Side, b: _Side) -> float:
@@ -398,18 +438,18 @@ def _why(end: End, standing: Standing | None, most: int, seconds: float | None) 
             "zh": f"竞赛结束：除 {best} 外，其余候选均已被证明不如他者。",
         },
         "ahead": {
-            "en": f"The race is over: {best} costs least of the {count} candidates that nothing "
-            "has been shown to beat, it has the best mean of them, and up to "
-            f"{most} seeds each would most likely leave it so.",
-            "zh": f"竞赛结束：在 {count} 个未被证明不如他者的候选中，{best} 成本最低且均值最好；"
-            f"即使每个增加到 {most} 个种子，结果也很可能不变。",
+            "en": f"The race is over: {best} has the best mean of the {count} candidates that "
+            f"nothing has been shown to beat, and up to {most} seeds each would most likely leave "
+            "it recommended.",
+            "zh": f"竞赛结束：在 {count} 个未被证明不如他者的候选中，{best} 的均值最好；"
+            f"即使每个增加到 {most} 个种子，推荐也很可能不变。",
         },
         "noise": _noise(standing, best, better, most),
         "most": {
-            "en": f"The race is over because the most seeds ({most}) are used; {best} costs least "
-            f"of the {count} candidates that nothing has been shown to beat.",
-            "zh": f"已用完最多的种子数（{most}），竞赛结束；在 {count} 个未被证明不如他者的候选中，"
-            f"{best} 成本最低。",
+            "en": f"The race is over because the most seeds ({most}) are used; they leave {count} "
+            f"candidates that nothing has been shown to beat, and of these {best} is recommended.",
+            "zh": f"已用完最多的种子数（{most}），竞赛结束；"
+            f"在剩下的 {count} 个未被证明不如他者的候选中推荐 {best}。",
         },
         "time": {
             "en": f"The race is over because its time ({seconds or 0:g} s) is used up; "
@@ -423,11 +463,11 @@ def _why(end: End, standing: Standing | None, most: int, seconds: float | None) 
 def _noise(standing: Standing, best: str | None, better: str, most: int) -> Words:
     en = (
         f"The race is over: the better mean of {better} is within chance, and up to {most} seeds "
-        f"each would most likely not show it to beat {best}"
+        f"each would most likely leave {best} recommended"
     )
     zh = (
         f"竞赛结束：{better} 的均值虽更好，但差异在偶然范围之内，"
-        f"即使每个增加到 {most} 个种子也很可能无法证明它优于 {best}"
+        f"即使每个增加到 {most} 个种子，也很可能仍推荐 {best}"
     )
     if standing.by_examples:
         en += "; what remains is the noise of the test sample, which only more test examples reduce"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from assay.compare.margin import check_margin
 from assay.compare.pretraining import TUNES, Tune
 from assay.compare.recommend import CHOICES
 from assay.compare.requirement import Requirement, parse_requirement
@@ -21,6 +22,7 @@ MOST_SPLITS = 100
 TOKENIZERS = ("auto", "char", "bpe", "wordpiece", "unigram")
 SHOWN_ONLY = (  # change what is shown, no trial
     "prefer",
+    "margin",
     "require",
     "store",
     "workers",
@@ -46,8 +48,12 @@ class Request:
         budget: Of each trial: 30s, 2000steps, 20epochs, 1e13flops or auto.
         task: Overrides what the data look like.
         target: The column to predict, for tables.
-        prefer: The cost by which the recommended candidate is the cheapest, or score for the best
-            mean of those that nothing has been shown to beat.
+        prefer: The cost by which the recommended candidate is the cheapest of those that nothing
+            has been shown to beat and that are within the margin of the best mean, or score for
+            the best mean.
+        margin: How far below the best mean it may be: "0.3%" is 0.3 points of a share such as
+            accuracy, 0.3 % of the best score of any other metric; "0.003" is in the metric's
+            unit; None is 0.3 points, or 1 %.
         require: What a recommended candidate must keep: "latency<5ms".
         store: Folder or URL of the records; None is assay-runs/ beside the data.
         precision: auto, fp32 or bf16.
@@ -91,6 +97,7 @@ class Request:
     task: str | None = None
     target: str | None = None
     prefer: str = "latency"
+    margin: str | float | None = None
     require: tuple[str, ...] = ()
     store: str | None = None
     precision: str = "auto"
@@ -135,6 +142,8 @@ class Request:
         if self.patience is not None:
             _at_least("patience", self.patience, 1)
         _one_of("prefer", self.prefer, CHOICES)
+        if self.margin is not None:
+            check_margin(self.margin)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("lang", self.lang, LANGUAGES)
         _one_of("correction", self.correction, CORRECTIONS)

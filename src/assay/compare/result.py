@@ -75,13 +75,14 @@ class PairVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """The cheapest candidate that nothing has been shown to beat."""
+    """The cheapest candidate that nothing has been shown to beat and that is near the best mean."""
 
     candidate: str | None  # None when no candidate meets the requirements
     why: Mapping[str, str]  # one sentence: {"en", "zh"}
     prefer: str
     require: tuple[str, ...] = ()
     excluded: Mapping[str, str] = field(default_factory=dict)  # candidate -> requirement not met
+    margin: float | None = None  # below the best mean, in the metric's unit; None: plays no part
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from assay.compare.margin import margin_for
 from assay.compare.recommend import recommend
 from assay.compare.resampling import resampled_test
 from assay.compare.result import CandidateResult, Estimate, PairVerdict, StudyResult
@@ -23,6 +24,7 @@ from assay.compare.statistics import adjust
 from assay.data.concern import Concern
 from assay.engine.spec import digest
 from assay.errors import BadArgumentError
+from assay.metrics import metric_for
 
 if TYPE_CHECKING:
     from assay.compare.request import Request
@@ -69,7 +71,15 @@ def join(results: Sequence[StudyResult], asked: Request) -> StudyResult:
         correction=asked.correction,
         higher_is_better=first.higher_is_better,
     )
-    advice = recommend(ranked, verdicts, prefer=asked.prefer, require=asked.requirements)
+    metric = metric_for(asked.metric, first.data["task"], first.data["classes"])
+    advice = recommend(
+        ranked,
+        verdicts,
+        prefer=asked.prefer,
+        margin=margin_for(asked.margin, share=metric.share),
+        higher_is_better=metric.higher_is_better,
+        require=asked.requirements,
+    )
     return replace(
         first,
         id=digest([result.id for result in results])[:12],

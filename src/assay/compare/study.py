@@ -14,6 +14,7 @@ from typing import Any
 from assay.compare.answer import told
 from assay.compare.candidates import resolve
 from assay.compare.keep import write
+from assay.compare.margin import margin_for
 from assay.compare.pretraining import left_out
 from assay.compare.request import Request
 from assay.compare.requirement import check_task
@@ -188,7 +189,8 @@ class Study:
         self.folder = store.run_folder(self.id)
         result = replace(result, folder=str(self.folder))
         specs = [spec for part in parts for spec in store.study(part).specs]
-        store.add_study(self.id, told(self.request).as_json(), specs, dict(result.data))
+        facts = {**result.data, "parts": list(parts)}
+        store.add_study(self.id, told(self.request).as_json(), specs, facts)
         name = result.recommendation.candidate
         if name is not None:
             copytree(
@@ -251,7 +253,8 @@ class Study:
         )
 
     def _candidates(self, dataset: Dataset) -> list[Candidate]:
-        metric_for(self.request.metric, dataset.task, dataset.classes)
+        metric = metric_for(self.request.metric, dataset.task, dataset.classes)
+        margin_for(self.request.margin, share=metric.share)
         for requirement in self.request.requirements:
             check_task(requirement, dataset.task)
         asked = self.request

@@ -18,6 +18,7 @@ from assay.compare.baselines import baseline_specs, on_what_they_learned
 from assay.compare.campaign import Campaign, Planned, from_record
 from assay.compare.findings import Trained
 from assay.compare.keep import save_winner, write
+from assay.compare.margin import margin_for
 from assay.compare.outcomes import read_predicted, score_table
 from assay.compare.racing import MOST, Race, parse_until
 from assay.compare.recommend import PREFERENCES
@@ -245,6 +246,7 @@ class Work:
             first=asked.seeds,
             most=max(MOST, 2 * asked.seeds),
             correction=asked.correction,
+            margin=margin_for(asked.margin, share=self.metric.share),
             until=parse_until(asked.until or ""),
         )
 
