@@ -14,8 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from assay.compare.outcomes import read_predicted
+from assay.compare.result import StudyResult
 from assay.compare.study import Study
 from assay.data.load import load
+from assay.store.store import Store
 from benchmarks.common import machine
 
 KEPT = Path(__file__).parent / "results" / "recorded"
@@ -88,7 +91,7 @@ def sets(folder: Path) -> dict[str, dict]:
 def keep(name: str, study: Study, seeds: int) -> None:
     """Run a study and write which test examples each trial got right."""
     result = study.run(on_event=lambda event: None)
-    right = study_tables(study)
+    right = study_tables(study, result)
     short = {c.name: c.name.rpartition(":")[2] for c in result.candidates}
     np.savez_compressed(
         KEPT / f"{name}.npz",
@@ -112,24 +115,22 @@ def keep(name: str, study: Study, seeds: int) -> None:
     print(name, {short[c]: round(float(t.mean()), 4) for c, t in right.items()}, flush=True)
 
 
-def study_tables(study: Study) -> dict[str, np.ndarray]:
+def study_tables(study: Study, result: StudyResult) -> dict[str, np.ndarray]:
     """Return for each candidate a table of seeds by test examples: whether each was right."""
-    from assay.compare import findings
-    from assay.store.store import Store
-
-    asked = study.request
-    with Store.open(asked.store, readonly=True) as store:
-        entry = store.study(study.id)
-        records = store.trials(entry.trials)
+    with Store.open(study.request.store, readonly=True) as store:
         dataset = study._load(store.files)
-        tables: dict[str, list[Path]] = {}
-        for record in sorted(records.values(), key=lambda r: r.seed):
-            tables.setdefault(record.candidate, []).append(store.trial_folder(record.hash))
-    truth = dataset.y[dataset.test]
-    return {
-        name: findings.read_predictions(folders, regression=False) == truth
-        for name, folders in tables.items()
-    }
+        truth = dataset.y[dataset.test]
+        return {
+            candidate.name: read_predicted(
+                [
+                    store.trial_folder(trial.hash)
+                    for trial in sorted(candidate.seeds, key=lambda trial: trial.seed)
+                    if trial.status == "finished"
+                ]
+            )
+            == truth
+            for candidate in result.candidates
+        }
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import polygamma
+from scipy.stats import f
 
 from assay.compare.moderation import _inverse_trigamma, moderated
 from assay.compare.verdicts import judge
@@ -32,6 +33,20 @@ def test_spreads_that_differ_stay_apart_and_the_prior_is_found():
     assert freedom[0] - 2.0 == pytest.approx(prior, rel=0.15)
     errors = [np.square(np.log(x / truth)).mean() for x in (drawn, variance)]
     assert errors[0] < 0.5 * errors[1]
+
+
+def test_the_prior_gives_the_logs_the_mean_and_spread_that_scipys_f_has():
+    """A sample variance is the common one times F, of its own and of the prior's freedom."""
+    rng, own = np.random.default_rng(2), 4.0
+    variance = 3.0 * f.rvs(own, 6.0, size=12, random_state=rng)
+    drawn, freedom = moderated(variance, np.full(12, own))
+    prior = freedom[0] - own
+    common = (drawn[0] * freedom[0] - own * variance[0]) / prior
+    theirs = f(own, prior)
+    mean = theirs.expect(np.log)
+    assert np.log(variance).mean() == pytest.approx(np.log(common) + mean, abs=1e-6)
+    spread = theirs.expect(lambda x: (np.log(x) - mean) ** 2)
+    assert np.log(variance).var(ddof=1) == pytest.approx(spread, rel=1e-6)
 
 
 def tables(rng, *, gap: float, spread: np.ndarray, seeds: int = 3, examples: int = 2000):

@@ -5,23 +5,31 @@ import time
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.special import ndtr
+from scipy.stats import skew, ttest_1samp, ttest_ind, ttest_rel
 from scipy.stats import t as student
-from scipy.stats import ttest_1samp, ttest_ind, ttest_rel
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
+from assay.compare.moments import Moments, joint_freedom
 from assay.compare.statistics import (
     adjust,
     differences,
     hierarchical_interval,
     paired_test,
     paired_tests,
+    t_below,
 )
 from assay.errors import BadArgumentError
 
 STUDIES = 500
 SEEDS, EXAMPLES = 3, 270
+STUDIES_OF_NORMALS = 20_000
 
 
 def right_or_wrong(rng, *, seeds=SEEDS, examples=None, easy=3.0, by_seed=0.2):
@@ -230,8 +238,65 @@ def test_the_variance_parts_equal_those_of_an_analysis_of_variance():
     examples = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 60 - (rest_a + rest_b) / 240
     ours = paired_test(a, b)
     assert ours.variance == pytest.approx(examples + (rows_a + rows_b) / 240)
-    below = examples**2 / 59 + ((rows_a / 240) ** 2 + (rows_b / 240) ** 2) / 3
-    assert ours.freedom == pytest.approx(ours.variance**2 / below)
+    seeds, welch = rows_a + rows_b, 3 * (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2)
+    below = examples / 59 + seeds / 240 / welch
+    assert ours.freedom == pytest.approx(ours.variance / below)
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(2, 0.90), (3, 0.935), (5, 0.94)])
+def test_an_interval_holds_however_unlike_the_seeds_of_both_sides_spread(seeds: int, least: float):
+    rng, held = np.random.default_rng(30), []
+    difference = rng.standard_normal(STUDIES_OF_NORMALS)  # of variance 1
+    drawn = rng.chisquare(seeds - 1, (2, STUDIES_OF_NORMALS)) / (seeds - 1)
+    freedoms = np.repeat([[9_999.0], [seeds - 1.0], [seeds - 1.0]], STUDIES_OF_NORMALS, axis=1)
+    for examples in (0.0, 0.05, 0.1, 0.3, 0.9):  # the part of the variance that is theirs
+        for other in (1.0, 0.3, 0.1, 0.03, 0.0):  # times the variance of the one side's seeds
+            one = (1.0 - examples) / (1.0 + other)
+            parts = np.stack([examples + 0.0 * difference, one * drawn[0], other * one * drawn[1]])
+            t = np.abs(difference) / parts.sum(axis=0) ** 0.5
+            held.append(np.mean(2 * t_below(joint_freedom(parts, freedoms), -t) > 0.05))
+    assert least <= min(held) <= max(held) <= 0.98
+
+
+def test_the_moments_of_a_table_equal_statsmodels_analysis_of_variance():
+    rng = np.random.default_rng(31)
+    table = rng.standard_normal((4, 30)) + rng.standard_normal((4, 1)) + rng.standard_normal(30)
+    seed, example = (of.ravel() for of in np.indices(table.shape))
+    data = DataFrame({"score": table.ravel(), "seed": seed, "example": example})
+    fitted = ols("score ~ C(seed) + C(example)", data).fit()
+    squares = anova_lm(fitted)["mean_sq"] / table.size
+    ours = Moments.of(table)
+    assert ours.of_seeds == pytest.approx(squares["C(seed)"])
+    assert ours.of_examples == pytest.approx(squares["C(example)"])
+    assert ours.of_chance == pytest.approx(squares["Residual"])
+
+
+def test_the_skewness_of_one_seed_is_scipys_over_the_root_of_the_examples():
+    scores = np.random.default_rng(32).exponential(size=(1, 80))
+    assert Moments.of(scores).skewness == pytest.approx(skew(scores[0]) / 80**0.5)
+
+
+@pytest.mark.parametrize("right", [60, 191, 199])
+def test_the_interval_of_one_network_is_agresti_and_coulls(right: int):
+    ours = hierarchical_interval((np.arange(200) < right).astype(float)[None])
+    low, high = proportion_confint(right, 200, method="agresti_coull")
+    assert (ours.low, ours.high) == pytest.approx((low, min(high, 1.0)), abs=0.002)
+
+
+def test_p_is_where_scipy_finds_the_sum_of_squares_to_be_the_difference():
+    rng = np.random.default_rng(33)
+    for gap in (0.1, 0.5, 2.0, 20.0):
+        a = rng.standard_normal((3, 40)) + 0.2 * rng.standard_normal((3, 1)) + gap
+        b = rng.standard_normal((5, 40)) + 0.1 * rng.standard_normal((5, 1))
+        of_a, of_b, found = Moments.of(a), Moments.of(b), paired_test(a, b)
+        seeds = of_a.of_seeds + of_b.of_seeds
+        freedom = seeds**2 / (of_a.of_seeds**2 / 2 + of_b.of_seeds**2 / 4)
+
+        def excess(log_p, seeds=seeds, freedom=freedom, found=found):
+            t = student.isf(np.exp(log_p) / 2, [39.0, freedom])
+            return t[0] ** 2 * (found.variance - seeds) + t[1] ** 2 * seeds - found.mean**2
+
+        assert found.p == pytest.approx(np.exp(brentq(excess, -60.0, 0.0)), rel=1e-3)
 
 
 def test_all_pairs_at_once_are_the_pairs_one_by_one():

@@ -36,6 +36,8 @@ from assay.engine.spec import (
     spec_from_json,
 )
 from assay.errors import BadArgumentError, MissingExtraError
+from benchmarks import common
+from benchmarks import tuning as gains
 
 IMAGE, TABLE = (1, 28, 28), (7,)
 
@@ -376,3 +378,15 @@ def _trials(folder: Path) -> list[TrialSpec]:
     """Return what was run, as its records say."""
     files = sorted(folder.glob("*/record.json"))
     return [spec_from_json(json.loads(file.read_text())["spec"]) for file in files]
+
+
+def test_the_page_of_what_tuning_gains_shows_what_was_measured():
+    assert gains.PAGE.read_text(encoding="utf-8") == gains.page(common.load("tuning"))
+
+
+def test_longer_trials_cost_what_the_dearest_tuning_and_its_trials_do():
+    assert gains.cost(halving(9, steps=900)) == pytest.approx(6.0)  # 9 thirds and 3 whole trials
+    ways = gains.ways(steps=900, seeds=3)
+    spent = 3 * 900 + 900 * gains.cost(halving(20, steps=900))
+    assert ways["longer"] == {"budget": f"{round(spent / 3)}steps"}
+    assert ways["--tune 20"] == {"budget": "900steps", "tune": 20}

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from assay.canon.idea import spaced
-from assay.compare.moments import Moments, satterthwaite
+from assay.compare.moments import Moments, joint_freedom, satterthwaite
 from assay.compare.statistics import (
     Difference,
     adjust,
@@ -250,7 +250,7 @@ class _HalfWidth:
         of_seeds = self._seed / seeds + self._chance / seeds / examples
         parts = np.array([self._example / examples, of_seeds])
         freedoms = np.array([max(examples - 1.0, 1.0), max(2.0 * (seeds - 1), 1.0)])
-        freedom = float(satterthwaite(parts, freedoms))
+        freedom = float(joint_freedom(parts, freedoms))
         reach = float(t_quantile(freedom, self._confidence))
         return reach * math.sqrt(float(parts.sum()))
 

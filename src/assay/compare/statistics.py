@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from assay.compare.moderation import FEWEST, moderated
-from assay.compare.moments import Moments, satterthwaite
+from assay.compare.moments import Moments, joint_freedom, satterthwaite
 from assay.compare.result import Estimate
 from assay.errors import BadArgumentError, nearest
 
@@ -123,7 +123,7 @@ def paired_test(
     return differences(
         moments.mean,
         parts.sum(axis=0),
-        satterthwaite(parts, freedoms),
+        joint_freedom(parts, freedoms),
         confidence=confidence,
         p=np.maximum(p, _sign_test(moments.examples)),
     )[0]
@@ -137,11 +137,12 @@ def paired_tests(
     One matrix product gives the variance over examples of all pairs: a thousand pairs of 10,000
     examples take a fraction of a second.
 
-    Each interval uses Satterthwaite's degrees of freedom, which keep their promise at 95% and break
-    it far out, where corrections for many pairs look: a few seeds that agree by chance make them
-    think the spread well known. So p is the level at which the squared difference reaches
+    The degrees of freedom of each interval (see `joint_freedom`) keep their promise at 95% and
+    break it far out, where corrections for many pairs look: a few seeds that agree by chance make
+    them think the spread well known. So p is the level at which the squared difference reaches
     t² × variance added up over examples and seeds, each part with its own degrees of freedom
-    (Howe, 1974, https://doi.org/10.1080/01621459.1974.10482981; Zou and Donner, 2008). Where
+    (Howe, 1974, https://doi.org/10.1080/01621459.1974.10482981; Zou and Donner, 2008). However
+    unlike the spreads, it errs in at most 6% of pairs where it says 5%, mostly in fewer. Where
     several candidates tell together how far seeds spread (see `moderation`), the spread is the
     moderated one, and p is at least that by Satterthwaite with the pair's own.
 
@@ -156,7 +157,7 @@ def paired_tests(
     found = differences(
         mean,
         parts.sum(axis=0),
-        satterthwaite(parts, freedoms),
+        joint_freedom(parts, freedoms),
         confidence=confidence,
         p=np.maximum(_p_of_pairs(moments, mean, parts, freedoms), _sign_test(moments[0].examples)),
     )
