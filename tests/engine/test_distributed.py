@@ -105,7 +105,9 @@ def test_two_ranks_do_what_one_process_does(
     one = run_trial(spec, dataset, folders[0])
     events: list[Event] = []
     plan = Plan(devices=2, strategy=strategy)
-    two = shared(replace(spec, plan=plan), dataset, folders[1], emit=events.append)
+    two = shared(
+        replace(spec, plan=plan), dataset, folders[1], emit=events.append, checkpoint_every=600
+    )
     same(one, two, folders)
     assert [e.kind for e in events] == ["start", *["progress"] * 4, "finish"]
     assert sorted(p.name for p in folders[1].iterdir()) == sorted(

@@ -10,10 +10,11 @@ from torch import nn
 from trials import make_dataset, make_spec
 
 from assay.engine import measure as measuring
-from assay.engine.measure import count_macs, energy_proxy, measure
+from assay.engine.measure import count_learned, count_macs, energy_proxy, measure
 from assay.engine.spec import Measurement
 from assay.engine.trial import run_trial
 from assay.errors import TrialError
+from assay.models.build import build
 
 
 def measured(name: str, kind: str, folder: Path) -> Measurement:
@@ -48,6 +49,13 @@ def test_a_trained_candidate_is_measured(tmp_path: Path, kind: str, name: str):
     assert facts.artifact_bytes == (tmp_path / "weights.safetensors").stat().st_size
     assert facts.artifact_bytes > 4 * facts.parameters
     assert facts.peak_memory_bytes > 2**20
+
+
+def test_word_vectors_count_among_what_a_network_learned():
+    network = build("mean_of_cbow", inputs=(8, 50), outputs=3, task="text-classification")
+    assert count_learned(network) == 101 * 3 + 50 * 100 + 100 + 1  # head, vectors, their mean, std
+    network = build("resnet18", inputs=(3, 32, 32), outputs=3)
+    assert count_learned(network) == sum(p.numel() for p in network.parameters())
 
 
 def test_no_batch_is_timed_whose_scores_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from trials import make_dataset, make_spec
 
+from assay.embeddings import compiled
 from assay.engine import tuning, ways
 from assay.engine.plan import cache_dir, choose_plan
 from assay.engine.spec import Candidate, Plan, Recipe
@@ -276,3 +278,43 @@ def test_the_written_out_attention_of_timm_networks_is_found():
     assert list(ways._attentions(model)) == ["matmul", "fused"]
     apply_plan(model, Plan(attention="matmul"))
     assert model.blocks[0].attn.fused_attn is False
+
+
+def test_a_contest_drops_what_falls_behind_and_ends_when_one_way_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    contest = Tuning(candidate("mlp"), **IMAGE)
+    monkeypatch.setattr(contest, "_time", lambda step, expected: expected)
+    costs = (1.29, 1.0, 1.5, 1.12)
+    contenders = [tuning._Contender(Plan(), 16, lambda: None, [cost]) for cost in costs]
+    contest._repeat(contenders, deadline=float("inf"))
+    assert [len(contender.timings) for contender in contenders] == [2, 3, 1, 3]
+
+
+TEXT = {"task": "text-classification", "inputs": (8, 50), "outputs": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("mean_of_cbow", "compiled"), ("paragraph_vector", "compiled"), ("gru", "")],
+)
+def test_a_plan_says_which_loops_word_vectors_learn_in(
+    monkeypatch: pytest.MonkeyPatch, name: str, found: str
+):
+    monkeypatch.setattr(compiled, "library", object)
+    plan = choose_plan(candidate(name), **TEXT, autotune=False)
+    assert plan.loops == found
+    monkeypatch.setattr(compiled, "library", lambda: None)  # and the plan is in the cache
+    assert choose_plan(candidate(name), **TEXT, autotune=False).loops == (found and "torch")
+
+
+def test_a_network_may_call_layers_of_its_own_loops():
+    model = nn.Linear(2, 2)
+    model.loops = nn.ModuleList([nn.Linear(2, 2)])
+    assert ways.loops_of(model) == ""
+
+
+def test_loops_make_another_trial():
+    dataset = make_dataset("table")
+    hashes = {make_spec("mlp", dataset, plan=Plan(loops=loops)).hash for loops in ("", "torch")}
+    assert len(hashes) == 2

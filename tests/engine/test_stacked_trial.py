@@ -98,7 +98,7 @@ def test_records_and_files_are_those_of_separate_trials(
     specs = specs_of(small if name == "small" else name, dataset, **changes)
     events: list[Event] = []
     folders = folders_of(tmp_path / "together")
-    records = run_stack(specs, dataset, folders, emit=events.append)
+    records = run_stack(specs, dataset, folders, emit=events.append, checkpoint_every=600)
     expected = alone(specs, dataset, tmp_path / "alone")
     for mine, theirs, *both in zip(
         records, expected, folders, folders_of(tmp_path / "alone"), strict=True

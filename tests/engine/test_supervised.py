@@ -172,6 +172,10 @@ def test_channels_last_weights_are_updated_without_copies():
             lambda groups: torch.optim.AdamW(groups, fused=True),
         ),
         (
+            Recipe(optimizer="adamw", weight_decay=0.1, beta2=0.9, epsilon=0.01),
+            lambda groups: torch.optim.AdamW(groups, betas=(0.9, 0.9), eps=0.01, fused=True),
+        ),
+        (
             Recipe(optimizer="sgd", weight_decay=0.1, momentum=0.8),
             lambda groups: torch.optim.SGD(groups, momentum=0.8, nesterov=True, fused=True),
         ),

@@ -15,9 +15,10 @@ from trials import make_dataset, make_spec
 from assay.engine import loop, trial
 from assay.engine.loop import evaluation_steps
 from assay.engine.outcome import read_outcome
-from assay.engine.spec import Event, record_from_json
+from assay.engine.spec import Event, Plan, record_from_json
 from assay.engine.trial import out_of_memory, run_trial, validation_size
 from assay.errors import Interrupted, StoreError, TrialError
+from assay.models.vision.whitened_cnn import Whitening
 
 Network = Callable[[str], str]
 FILES = ["outcome.parquet", "record.json", "weights.safetensors"]
@@ -30,9 +31,8 @@ FILES = ["outcome.parquet", "record.json", "weights.safetensors"]
 def test_a_trial_learns_and_leaves_its_files(tmp_path: Path, kind: str, name: str):
     dataset = make_dataset(kind)
     events: list[Event] = []
-    record = run_trial(
-        make_spec(name, dataset, steps=60, lr=5e-3), dataset, tmp_path, emit=events.append
-    )
+    spec = make_spec(name, dataset, steps=60, lr=5e-3)
+    record = run_trial(spec, dataset, tmp_path, emit=events.append, checkpoint_every=600)
     assert sorted(p.name for p in tmp_path.iterdir()) == FILES
     assert (record.status, record.reason) == ("finished", "")
     assert record.steps == 60
@@ -278,3 +278,17 @@ def test_running_out_of_memory_is_recognised(error: Exception, told: bool):
 
 def test_checkpoints_take_at_most_their_share_of_the_time():
     assert loop._SAVING_SHARE <= 0.03
+
+
+def test_word_vectors_learn_in_the_loops_that_were_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Whitening, "loops", "torch", raising=False)
+    dataset = make_dataset("image")
+    plan = Plan(loops="compiled")
+    record = run_trial(make_spec("whitened_cnn", dataset, plan=plan), dataset, tmp_path)
+    assert (record.status, record.reason) == (
+        "failed",
+        "Word vectors learn in the loops that were planned. Received a plan for loops='compiled' "
+        "where there are 'torch'; have a C compiler on every machine of the study, or on none.",
+    )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,4 +99,14 @@ def mute(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, 
     return {}
 
 
-HANDLERS = {f"test:{f.__name__}": f for f in (echo, note, talk, fail, grab, die, count, deaf, mute)}
+def imported(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Say whether a module was there when the process began; stay until `file` is there."""
+    there = payload["module"] in sys.modules
+    end = time.monotonic() + 10
+    while not Path(payload["file"]).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    return {"there": there}
+
+
+HANDLING = (echo, note, talk, fail, grab, die, count, deaf, mute, imported)
+HANDLERS = {f"test:{f.__name__}": f for f in HANDLING}

@@ -263,6 +263,18 @@ def test_a_job_that_ignores_the_stop_is_killed_after_the_grace(pool: Pool):
     wait_until(lambda: not alive(children[0]))
 
 
+def test_what_later_jobs_need_is_imported_while_the_first_ones_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("IMPORTED", str(tmp_path / "imported"))
+    jobs = [
+        job("imported", key, module="later_import", file=str(tmp_path / "imported")) for key in "ab"
+    ]
+    with Pool(1, later=["no_such_module", "later_import"], options=OPTIONS) as pool:
+        found = [result.value["there"] for _, result in pool.run(jobs)]
+    assert found == [False, True]
+
+
 def test_a_stop_while_the_warm_process_imports_is_quick():
     with Pool(1, options=["--handlers", "slow_import", "--cold"]) as pool:
         began = time.monotonic()

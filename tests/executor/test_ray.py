@@ -218,9 +218,9 @@ def test_a_client_elsewhere_sends_a_trial_with_its_data(cluster: Any, tmp_path: 
 def test_a_study_with_a_node_killed_in_its_middle_is_the_study_of_one_machine(
     cluster: Any, tmp_path: Path
 ):
-    jobs = trials(tmp_path / "ray")
+    jobs = trials(tmp_path / "ray", steps=1500)
     with Pool(2, options=WARM) as local:
-        expected = {j.key: r for j, r in local.run(trials(tmp_path / "local"))}
+        expected = {j.key: r for j, r in local.run(trials(tmp_path / "local", steps=1500))}
     told: list[Event] = []
     killed = False
 

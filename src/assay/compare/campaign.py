@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Union
 
+from assay.canon.catalog import catalog
+from assay.canon.idea import parted
+from assay.canon.pretrained import untrained
 from assay.compare.baselines import baselines_for, modules
 from assay.compare.request import Request
 from assay.data.dataset import Dataset
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from assay.engine.ray_pool import RayPool
 
 _EVALUATED = 0.45  # examples evaluated for each one trained on, at most: about 15 % of the time
+_FORWARD = 1 / 3  # of a training step is its forward pass, about
 _FEWEST = 2  # evaluations of a trial, however few its steps
 _LOOK_AGAIN = 0.3  # seconds between two looks at what other processes have finished
 
@@ -65,7 +69,8 @@ class Campaign:
     def __init__(self, request: Request, dataset: Dataset, store: Store, on_event: OnEvent) -> None:
         self.request, self.dataset, self.store, self.on_event = request, dataset, store, on_event
         self._executor: Executor | None = None
-        self._modules: tuple[str, ...] = ()
+        self._modules: tuple[str, ...] = ()  # that networks need
+        self._later: tuple[str, ...] = ()  # that opponents need, which come last
         self._stop = Stop()
         self.hint = "run the same command again to continue"  # ends the sentence after a stop
         self.trials_run = 0  # by this process
@@ -269,10 +274,11 @@ class Campaign:
         if self.cluster is not None:
             from assay.engine.ray_pool import RayPool
 
-            return RayPool(self.cluster, workers=self.request.workers, preload=self._modules)
+            every = (*self._modules, *self._later)
+            return RayPool(self.cluster, workers=self.request.workers, preload=every)
         if self.request.workers == 0:
             return Inline()
-        return Pool(self.at_once, preload=self._modules)
+        return Pool(self.at_once, preload=self._modules, later=self._later)
 
     def _close(self) -> None:
         if self._executor is not None:
@@ -285,13 +291,12 @@ class Campaign:
             self._executor.stop()
 
     def _preload(self, candidates: Iterable[Candidate]) -> None:
-        given = list(candidates)
-        libraries = {origin(c.name)[0] for c in given if c.family != FAMILY}
+        networks = {_module(c.name) for c in candidates if c.family != FAMILY} - {""}
         opponents = (
             baselines_for(self.dataset, self.request.limit) if self.request.baselines else ()
         )
         shared = ["lightning_fabric.strategies"] if self.place.world > 1 else []
-        self._modules = (*sorted(libraries & {"timm", "torchvision"}), *modules(opponents), *shared)
+        self._modules, self._later = (*sorted(networks), *shared), modules(opponents)
 
     def _threads(self, trials: int) -> int:
         """Return the most threads of a trial: more than one only where cores are left over."""
@@ -350,7 +355,7 @@ class Campaign:
                     same_seed.append(self._spec(candidate, plan, macs, seed))
                 except TrialError as error:
                     failures[candidate.name] = str(error)
-            specs += sorted(same_seed, key=_seconds, reverse=True)
+            specs += sorted(same_seed, key=self._seconds, reverse=True)
         return Planned(specs=tuple(specs), failures=failures)
 
     def _spec(self, candidate: Candidate, plan: Plan, macs: int, seed: int) -> TrialSpec:
@@ -374,6 +379,12 @@ class Campaign:
             versions=versions(),
             machine=processor(),
         )
+
+    def _seconds(self, spec: TrialSpec) -> float:
+        """Return how long a trial takes, about, with its evaluations; those go forward only."""
+        data, batch = self.dataset, min(spec.candidate.recipe.batch_size, len(self.dataset.train))
+        held_out = (spec.evaluations + 2) * len(data.val) + len(data.test)
+        return (spec.steps + _FORWARD * held_out / batch) * (spec.plan.step_seconds or 0.0)
 
     def _evaluations(self, candidate: Candidate, steps: int) -> int:
         """Return as many as were asked for, or fewer where they would take long beside training."""
@@ -399,8 +410,13 @@ def from_record(record: TrialRecord) -> Event:
     )
 
 
-def _seconds(spec: TrialSpec) -> float:
-    return spec.steps * (spec.plan.step_seconds or 0.0)
+def _module(name: str) -> str:
+    """Return what must be imported to build a candidate; "" for one from a file."""
+    library, local = origin(name)
+    if library != "canon":
+        return "" if library == "file" else library
+    whole, _ = parted(untrained(local)[0])
+    return catalog().entry(whole)[1].code.partition(":")[0]
 
 
 def _plan(facts: Any) -> Plan:

@@ -78,7 +78,11 @@ def _untrained(name: str, inputs: tuple[int, ...], task: Task) -> Candidate:
         card, variant = catalog().entry(whole)
         _refuse_other_task(card, variant, task)
         found = _from_card(card, variant, inputs, task)
-        return found if idea is None else _without(idea, found, card, variant, inputs)
+        return (
+            found
+            if idea is None
+            else _without(idea, found, card, variant, inputs=inputs, task=task)
+        )
     return Candidate(
         name=name,
         digest=foreign_digest(name),
@@ -96,7 +100,7 @@ def _from_card(
         name=variant.name,
         digest=code_digest(card),
         family=card.family,
-        recipe=card.recipe_for(task),
+        recipe=card.recipe_for(variant, task),
         adaptation={"en": adaptation.en, "zh": adaptation.zh} if adaptation else {},
     )
 
@@ -113,17 +117,23 @@ def _each(name: str, inputs: tuple[int, ...], task: Task) -> Iterator[str]:
     _refuse_other_task(card, variant, task)
     if not card.removable:
         check_removable(card, variant.name, idea)
-    yield from (ablated(variant.name, one) for one in present(card, variant, inputs))
+    yield from (ablated(variant.name, one) for one in present(card, variant, inputs, task))
 
 
 def _without(
-    idea: str, whole: Candidate, card: Architecture, variant: Variant, inputs: tuple[int, ...]
+    idea: str,
+    whole: Candidate,
+    card: Architecture,
+    variant: Variant,
+    *,
+    inputs: tuple[int, ...],
+    task: Task,
 ) -> Candidate:
     """Return a candidate that lacks one idea."""
     from assay.models.ablation import require
 
     check_removable(card, variant.name, idea)
-    require(idea, variant, inputs)
+    require(idea, variant, inputs, task)
     name = ablated(variant.name, idea)
     removed = {"en": IDEAS[idea].told("en"), "zh": IDEAS[idea].told("zh")}
     told = {

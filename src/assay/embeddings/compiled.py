@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 SOURCE = Path(__file__).with_name("learn.c")
 _FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC")
@@ -35,6 +36,11 @@ def library() -> ctypes.CDLL | None:
     loaded.learn_counts.restype = ctypes.c_double
     loaded.learn_examples.restype = None
     return loaded
+
+
+def loops() -> Literal["compiled", "torch"]:
+    """Return which loops vectors learn in here: they round differently."""
+    return "torch" if library() is None else "compiled"
 
 
 def _place(compiler: str) -> Path:

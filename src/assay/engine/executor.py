@@ -107,6 +107,7 @@ class Pool:
         workers: Jobs at once.
         memory: Bytes that one job may take beyond what the warm process holds; None is no limit.
         preload: Modules that jobs will need, imported once: "timm", for example.
+        later: Modules that only jobs after the first ones need, imported while those run.
         options: Further words of the worker's command line; tests use them.
     """
 
@@ -116,12 +117,13 @@ class Pool:
         *,
         memory: int | None = None,
         preload: Iterable[str] = (),
+        later: Iterable[str] = (),
         options: Iterable[str] = (),
     ) -> None:
         if workers < 1:
             raise BadArgumentError(f"`workers` must be at least 1. Received workers={workers}.")
         self.workers, self._memory = workers, memory
-        self._options = [*options, "--preload", *preload]
+        self._options = [*options, "--preload", *preload, "--later", *later]
         self._folder = Path()
         self._warm: WarmProcess | None = None
         self._deaths = 0  # of the warm process since a job last ended well

@@ -20,7 +20,7 @@ from assay.learners.base import Learner
 
 Batch = Callable[[int], tuple[Tensor, Tensor]]
 _SAVING_SHARE = 0.03  # of wall time that may go into checkpoints
-_LEARNER, _BEST, _LOSSES = "learner.", "best.", "losses"
+_LEARNER, _BEST, _LOSSES, _START = "learner.", "best.", "losses", "start"
 
 
 @dataclass
@@ -53,7 +53,11 @@ class Loop:
         folder: Where checkpoints go.
         tick: Called about every second with the progress, and at every evaluation.
         stop: Asked before every step; true checkpoints and raises `Interrupted`.
-        checkpoint_every: Seconds between checkpoints, at least; costly ones come more rarely.
+        checkpoint_every: Seconds between checkpoints, at least; costly ones come more rarely, and
+            none where less than that is left to train.
+
+    Attributes:
+        start: A glimpse of the first weights.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Loop:
         self.folder, self.tick, self.stop = folder, tick, stop
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
+        self.start = torch.empty(0)
         self._losses: list[Tensor] = []  # since the last point: pieces of one dimension
         self._every = checkpoint_every
         self._due = time.monotonic() + checkpoint_every
@@ -93,11 +98,11 @@ class Loop:
                 self._pause()
             self.evaluate()
 
-    def resume(self) -> checkpoint.Checkpoint | None:
-        """Continue from the newest whole checkpoint; return it, or None when there is none."""
-        found = checkpoint.newest(self.folder)
-        if found is None or found.facts["hash"] != self.spec.hash:
+    def resume(self, found: checkpoint.Checkpoint | None) -> checkpoint.Checkpoint | None:
+        """Continue from a checkpoint of this trial, if there is one, and return it."""
+        if found is None:
             return None
+        self.start = found.tensors[_START]
         self.progress = Progress.of_json(found.facts["progress"])
         self.learner.load_state(_under(_LEARNER, found.tensors))
         self.best = _under(_BEST, found.tensors)
@@ -137,8 +142,17 @@ class Loop:
                 "and can be resumed."
             )
         if time.monotonic() >= self._due:
-            self.save()
+            if self.seconds_left() >= self._every:
+                self.save()
+            else:
+                self._due = time.monotonic() + self._every
             self.tick(self.progress)
+
+    def seconds_left(self) -> float:
+        """Return how long the rest of the training takes, if patience lasts."""
+        progress = self.progress
+        left = self.spec.steps - progress.step
+        return left * progress.train_seconds / max(progress.step, 1)
 
     def refuse_divergence(self) -> None:
         """Raise TrialError where a loss since the last point is no number."""
@@ -201,6 +215,7 @@ class Loop:
             **_prefixed(_BEST, self.best),
             **generator_states(),
             _LOSSES: torch.cat(self._losses) if self._losses else torch.empty(0),
+            _START: self.start,
         }
         facts = {"hash": self.spec.hash, "progress": asdict(self.progress)}
         checkpoint.save(self.folder, self.progress.step, tensors, facts)

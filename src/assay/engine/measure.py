@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def measure(
             latencies = _latencies(model, example)
             throughput = _throughput(model, inputs, outputs, task)
     return Measurement(
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=count_learned(model),
         macs=macs,
         latency_p50_ms=_quantile(latencies, 0.5) * 1e3,
         latency_p95_ms=_quantile(latencies, 0.95) * 1e3,
@@ -74,6 +75,15 @@ def measure(
         peak_memory_bytes=record.peak_memory_bytes,
         energy_proxy_mj=energy_proxy(macs=macs, words=words),
     )
+
+
+def count_learned(model: nn.Module) -> int:
+    """Return how many numbers a network learned: parameters, and what `initialize` makes of data.
+
+    Word vectors are such: no gradient reaches them, and without them the network is nothing.
+    """
+    tables = (m.buffers(recurse=False) for m in model.modules() if hasattr(m, "initialize"))
+    return sum(t.numel() for t in (*model.parameters(), *chain.from_iterable(tables)))
 
 
 def energy_proxy(*, macs: int, words: int) -> float:

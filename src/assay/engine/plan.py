@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from assay.canon.task import TASKS, Task
@@ -15,6 +15,7 @@ from assay.engine.machine import processor, versions
 from assay.engine.randomness import seeded
 from assay.engine.spec import Candidate, Plan, digest
 from assay.engine.tuning import Tuning
+from assay.engine.ways import loops_of
 from assay.errors import BadArgumentError, StoreError
 
 _SEED = 0
@@ -79,6 +80,8 @@ def choose_plan(
         return faster, {"compiling": took}
 
     plan, _ = _known(question, measured)
+    if plan.loops:  # a compiler may have come or gone since
+        plan = replace(plan, loops=loops_of(tuning().model))
     planned = duration(plan.step_seconds or 0.0) if duration else 0.0
     if not autotune or planned < _LONG or TASKS[task].reads == "tokens":
         return plan  # batches of tokens are as long as their longest text: compiled again and again

@@ -245,13 +245,19 @@ class _SharedRun(Run):
             self.prepare().run()
             return self.record("finished")
 
-    def _learner(self, x: Examples, y: Tensor) -> Together:  # type: ignore[override]
+    def _left_off(self) -> checkpoint.Checkpoint | None:
+        return super()._left_off() if dist.get_rank() == 0 else None
+
+    def _learner(  # type: ignore[override]
+        self, x: Examples, y: Tensor, *, fresh: bool
+    ) -> Together:
+        del fresh  # which rank 0 alone knows, and all have to be built alike
         fabric = launch(self.spec)
         before = generator_states()
-        inner, plain = super()._learner(x, y), None
+        inner, plain = super()._learner(x, y, fresh=True), None
         if self.spec.plan.strategy == "fsdp" and dist.get_rank() == 0:
             load_generator_states(before)
-            plain = super()._learner(x, y)
+            plain = super()._learner(x, y, fresh=True)
         return Together(inner, fabric, seed=self.spec.seed, plain=plain)
 
     def _loop(  # type: ignore[override]
@@ -280,9 +286,8 @@ class _SharedLoop(Loop):
         if self.learner.rank == 0:
             self.learner.asked = lambda: (stop(), time.monotonic() >= self._due)
 
-    def resume(self) -> checkpoint.Checkpoint | None:
-        """Continue from rank 0's newest whole checkpoint."""
-        found = self._newest() if self.learner.rank == 0 else None
+    def resume(self, found: checkpoint.Checkpoint | None) -> checkpoint.Checkpoint | None:
+        """Continue from rank 0's checkpoint."""
         box: list[Any] = [found and (found.step, found.facts, found.tensors[_LOSSES])]
         dist.broadcast_object_list(box, 0)
         if box[0] is None:
@@ -294,10 +299,6 @@ class _SharedLoop(Loop):
         self.best = _under(_BEST, found.tensors)
         self._losses = [losses]
         return found
-
-    def _newest(self) -> checkpoint.Checkpoint | None:
-        found = checkpoint.newest(self.folder)
-        return found if found and found.facts["hash"] == self.spec.hash else None
 
     def save(self) -> None:
         """Have rank 0 write a checkpoint; all hand in what they hold."""

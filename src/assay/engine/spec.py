@@ -19,6 +19,8 @@ class Recipe:
     lr: float = 2e-3  # at its peak, for `batch_size`
     weight_decay: float = 0.01
     momentum: float = 0.9  # sgd only, Nesterov
+    beta2: float = 0.999  # adamw only: memory of squared gradients; that of gradients is 0.9
+    epsilon: float = 1e-8  # adamw only: added to their root
     batch_size: int = 64
     schedule: Literal["one-cycle", "inverse-square-root"] = "one-cycle"  # of the rate
     warmup: float = 0.2  # fraction of all steps to the peak, in [0, 1)
@@ -40,6 +42,8 @@ class Plan:
         attention: "fused" is torch's scaled_dot_product_attention as it comes, "matmul" the
             written-out form.
         convolution: "direct" is torch's own, "matmul" multiplies matrices where pixels are few.
+        loops: Those that word vectors learn in: "compiled", or torch's own where there is no
+            C compiler, which round differently; "" where none are learned.
         threads: Of one trial.
         compile: Whether torch.compile is applied.
         step_seconds: One training step at the recipe's batch size, CPU seconds; None if unmeasured.
@@ -53,6 +57,7 @@ class Plan:
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     attention: Literal["fused", "matmul"] = "fused"
     convolution: Literal["direct", "matmul"] = "direct"
+    loops: Literal["", "compiled", "torch"] = ""
     threads: int = 1
     compile: bool = False
     step_seconds: float | None = None
@@ -168,7 +173,7 @@ class Event:
 
 def digest(value: Any) -> str:
     """Return the sha256 of a JSON-able value, the same whatever the order of its keys."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

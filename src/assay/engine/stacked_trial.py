@@ -218,7 +218,10 @@ class _Ride:
                 f"{self.spec.steps} and can be resumed."
             )
         if time.monotonic() >= self._due:
-            self._save()
+            if len(self.seats) * self.seats[0].loop.seconds_left() >= self._every:
+                self._save()
+            else:
+                self._due = time.monotonic() + self._every
             for seat in self.seats:
                 seat.loop.tick(seat.loop.progress)
 

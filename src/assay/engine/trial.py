@@ -25,8 +25,8 @@ from assay.engine.loop import Loop, Progress
 from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
 from assay.engine.outcome import OUTCOME, Answers, write_outcome
 from assay.engine.randomness import seeded
-from assay.engine.spec import Event, TrialRecord, TrialSpec, record_from_json
-from assay.engine.ways import apply_plan
+from assay.engine.spec import Event, Plan, TrialRecord, TrialSpec, record_from_json
+from assay.engine.ways import apply_plan, loops_of
 from assay.errors import AssayError, Interrupted, StoreError, TrialError
 from assay.learners.fine_tuning import fine_tuning
 from assay.learners.objective import objective_for
@@ -168,20 +168,21 @@ class Run:
         self.training: tuple[Examples, Tensor] = (
             other.training if other else to_tensor(self.dataset, "train")
         )
-        self.learner = self._learner(*self.training)
-        self.start = glimpse(self.learner.model)
+        left_off = self._left_off()
+        self.learner = self._learner(*self.training, fresh=left_off is None)
         self.validation: Part = other.validation if other else self._validation()
         self.looked_at = len(self.validation[1])
         x, y = self.training
         loop = self._loop(self.learner, x, y, self.validation)
-        self.tell.begin(loop.resume())
+        loop.start = glimpse(self.learner.model)
+        self.tell.begin(loop.resume(left_off))
         self.progress = loop.progress
         return loop
 
     def finish(self, loop: Loop) -> TrialRecord:
         """Predict with the best weights, and write all but the record."""
         self.learner.load_weights(loop.best)
-        self.moved = relative_change(self.start, glimpse(self.learner.model))
+        self.moved = relative_change(loop.start, glimpse(self.learner.model))
         measured = self._predict(self.learner, self.validation)
         if self.spec.test:  # nobody asks for the weights of a trial that only chose a setting
             measured |= self._read_again(self.learner)
@@ -227,12 +228,19 @@ class Run:
             spec=json.loads(json.dumps(asdict(spec))),
         )
 
-    def _learner(self, x: Examples, y: Tensor) -> Supervised:
+    def _left_off(self) -> checkpoint.Checkpoint | None:
+        """Return the newest whole checkpoint of this trial, if there is one."""
+        found = checkpoint.newest(self.folder)
+        return found if found and found.facts["hash"] == self.spec.hash else None
+
+    def _learner(self, x: Examples, y: Tensor, *, fresh: bool) -> Supervised:
+        """Return what learns; where a checkpoint will overwrite it, it need not look at data."""
         spec = self.spec
         model = build_any(spec.candidate.name, spec.inputs, spec.outputs, spec.task)
         if spec.candidate.weights:
             start(model, spec.candidate.weights, self.dataset.preprocessing)
-        self._let_it_look(model, x)
+        if fresh:
+            self._let_it_look(model, x)
         model = apply_plan(model, spec.plan)
         return Supervised(
             model,
@@ -260,6 +268,7 @@ class Run:
         """Let a model that asks for it initialise itself on training images or texts."""
         initialize = getattr(model, "initialize", None)
         if callable(initialize) and self.dataset.kind in ("image", "tokens"):
+            _check_loops(self.spec.plan, model)
             most = _LOOKED_AT if self.dataset.kind == "image" else len(x)
             with torch.no_grad():
                 initialize(self.normalise(x[_evenly(len(x), most)]))
@@ -378,6 +387,16 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(words in text for words in told)
     )
+
+
+def _check_loops(plan: Plan, model: nn.Module) -> None:
+    """Raise TrialError where word vectors would learn in other loops than was planned."""
+    if plan.loops and plan.loops != loops_of(model):
+        raise TrialError(
+            "Word vectors learn in the loops that were planned. Received a plan for "
+            f"loops={plan.loops!r} where there are {loops_of(model)!r}; have a C compiler on every "
+            "machine of the study, or on none."
+        )
 
 
 def check_split(spec: TrialSpec, dataset: Dataset) -> None:

@@ -21,7 +21,7 @@ from assay.models.foreign import build_any
 
 _WORTH = 0.97  # of the plain way's time; whatever gains less is noise
 _WORTH_A_THREAD = 0.9  # of the time with half as many threads
-_HOPELESS = 1.3  # times the best so far, at the first look: not timed again
+_HOPELESS = 0.3  # slower than the best at the first look: not timed again; a third at the third
 _SMALL_STEP = 0.03  # seconds; networks above it get the longer time limit
 _LIMIT, _LONG_LIMIT = 0.6, 2.0  # seconds of tuning
 _SHORTENED = 0.3  # seconds of one step: what takes longer is tuned on fewer examples
@@ -37,6 +37,7 @@ class _Contender:
     """One way of computing, ready to step, and what its steps took."""
 
     plan: Plan
+    batch: int
     step: Callable[[], None]
     timings: list[float] = field(default_factory=list)
 
@@ -77,7 +78,7 @@ class Tuning:
             plain = self._contender(candidates[0], batch)
             limit = _LIMIT if plain.best < _SMALL_STEP else _LONG_LIMIT
             chosen = self._contest(plain, candidates[1:], batch, time.monotonic() + limit)
-        return self._timed(chosen.plan)
+        return self._timed(chosen.plan, chosen)
 
     def threaded(self, plan: Plan, most: int) -> Plan:
         """Return the plan with as many threads, up to `most`, as make each doubling worth it."""
@@ -103,9 +104,10 @@ class Tuning:
         took = time.monotonic() - began
         return self._timed(plan), took
 
-    def _timed(self, plan: Plan) -> Plan:
+    def _timed(self, plan: Plan, ready: _Contender | None = None) -> Plan:
         """Return the plan with the median time of a step at the recipe's own batch size."""
-        chosen = self._contender(plan, self.recipe.batch_size)
+        size = self.recipe.batch_size
+        chosen = ready if ready and ready.batch == size else self._contender(plan, size)
         timings: list[float] = []
         end = time.monotonic() + _STEADY
         while not timings or time.monotonic() < end:
@@ -136,20 +138,20 @@ class Tuning:
         return best if best.best < _WORTH * plain.best else plain
 
     def _repeat(self, contenders: list[_Contender], deadline: float) -> None:
-        """Time the plain way and the promising ones in turn; each keeps its best."""
-        for _ in range(_ROUNDS):
-            bar = _HOPELESS * min(contender.best for contender in contenders)
-            for contender in contenders:
-                if time.monotonic() > deadline:
+        """Time the promising ways in turn until one is left; each keeps its best."""
+        for looks in range(1, _ROUNDS + 1):
+            bar = (1 + _HOPELESS / looks) * min(contender.best for contender in contenders)
+            promising = [contender for contender in contenders if contender.best <= bar]
+            for contender in promising:
+                if len(promising) == 1 or time.monotonic() > deadline:
                     return
-                if contender is contenders[0] or contender.best <= bar:
-                    contender.timings.append(self._time(contender.step, contender.best))
+                contender.timings.append(self._time(contender.step, contender.best))
 
     def _contender(self, plan: Plan, batch: int) -> _Contender:
         """Prepare a way: its first step, which also makes its kernels, does not count."""
         step = self._step(plan, batch)
         step()
-        contender = _Contender(plan, step)
+        contender = _Contender(plan, batch, step)
         contender.timings.append(self._time(step, _LEAST_TIMING))
         return contender
 

@@ -24,7 +24,7 @@ def ways(model: nn.Module, task: Task, inputs: tuple[int, ...], precision: str) 
         inputs: Shape of one example.
         precision: "auto", or "fp32" or "bf16" for that and nothing else.
     """
-    plain = Plan(precision="bf16" if precision == "bf16" else "fp32")
+    plain = Plan(precision="bf16" if precision == "bf16" else "fp32", loops=loops_of(model))
     others = [
         replace(plain, precision=p, memory_format=m, attention=a, fp32_layers=kept, convolution=c)
         for p in _precisions(precision, task)
@@ -54,6 +54,12 @@ def apply_plan(model: nn.Module, plan: Plan) -> nn.Module:
         if plan.precision == "bf16" and _kept_in_fp32(module, plan.fp32_layers):
             _compute_in_fp32(module)
     return model
+
+
+def loops_of(model: nn.Module) -> Any:
+    """Return the loops that word vectors learn in, as `Plan` has it."""
+    found = (getattr(module, "loops", "") for module in model.modules())
+    return next((loops for loops in found if isinstance(loops, str) and loops), "")
 
 
 def _precisions(precision: str, task: Task) -> Iterator[Literal["bf16", "fp32"]]:

@@ -38,6 +38,7 @@ _LOOK_AROUND = 1.0  # seconds between two looks at whether the parent is still t
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _USED_BY_JOBS = (  # imported once, before the first fork
     "assay.data.load",
+    "assay.engine.classical_trial",
     "assay.engine.measure",
     "assay.engine.plan",
     "assay.engine.trial",
@@ -200,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("socket", type=int, help="descriptor of the socket to serve")
     parser.add_argument("--handlers", help="module with more HANDLERS, for tests")
     parser.add_argument("--preload", nargs="*", default=[], help="modules that the jobs will need")
+    parser.add_argument("--later", nargs="*", default=[], help="the same, imported as others run")
     parser.add_argument("--cold", action="store_true", help="import no torch, for tests")
     args = parser.parse_args(argv)
     parent = os.getppid()
@@ -208,7 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.cold:
         _warm_up(args.preload)
     gc.freeze()  # what is shared stays shared: the collector will not touch these pages
-    _Server(socket.socket(fileno=args.socket), {**HANDLERS, **more}, parent).serve()
+    control = socket.socket(fileno=args.socket)
+    _Server(control, {**HANDLERS, **more}, parent, args.later).serve()
     return 0
 
 
@@ -216,9 +219,14 @@ class _Server:
     """The warm process's loop: start children, signal them, tell how they ended."""
 
     def __init__(
-        self, control: socket.socket, handlers: Mapping[str, Handler], parent: int
+        self,
+        control: socket.socket,
+        handlers: Mapping[str, Handler],
+        parent: int,
+        later: Sequence[str] = (),
     ) -> None:
         self._control, self._handlers, self._parent = control, handlers, parent
+        self._later = [*later]  # modules to import while nobody waits for this process
         self._children: dict[int, int] = {}  # process id: job number
         self._pipes: list[int] = []  # received, for the `start` lines that follow
         self._text = b""
@@ -232,7 +240,12 @@ class _Server:
         signal.set_wakeup_fd(self._deaths_end.fileno(), warn_on_full_buffer=False)
         self._tell({"ready": os.getpid()})
         while os.getppid() == self._parent:
-            readable, _, _ = select.select([self._control, self._deaths], [], [], _LOOK_AROUND)
+            busy = bool(self._later and self._children)
+            patience = 0.0 if busy else _LOOK_AROUND
+            readable, _, _ = select.select([self._control, self._deaths], [], [], patience)
+            if busy and not readable:
+                _import_all([self._later.pop(0)])
+                gc.freeze()
             if self._deaths in readable:
                 self._deaths.recv(4096)
             if self._control in readable and not self._listen():
@@ -367,7 +380,7 @@ def _reason(error: Exception) -> str:
 
 
 def _warm_up(preload: Sequence[str]) -> None:
-    """Import what jobs need and train for a step, so that no job waits for a first time."""
+    """Import what jobs need, read the cards, train for a step: no job waits for a first time."""
     import torch
 
     from assay.engine.machine import keep_memory
@@ -378,11 +391,11 @@ def _warm_up(preload: Sequence[str]) -> None:
     torch.set_num_interop_threads(1)
     for name in _USED_BY_JOBS:
         import_module(name)
-    for name in preload:
-        with suppress(ImportError):  # the job that needs it says what is missing
-            import_module(name)
+    _import_all(preload)
+    from assay.canon.catalog import catalog
     from assay.learners.optimization import Optimization
 
+    catalog()
     model = torch.nn.Sequential(
         torch.nn.Conv2d(1, 2, 3),
         torch.nn.BatchNorm2d(2),
@@ -400,5 +413,12 @@ def _warm_up(preload: Sequence[str]) -> None:
         optimization.step()
 
 
+def _import_all(names: Sequence[str]) -> None:
+    """Import modules; the job that needs one that is not there says so."""
+    for name in names:
+        with suppress(ImportError):
+            import_module(name)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # taking torch apart would keep the study waiting
