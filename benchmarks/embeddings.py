@@ -6,8 +6,7 @@ The text is the source of Python's standard library, lower-cased words, one line
 round trains both for one epoch, counting the vocabulary included and then left out; the ratio is
 gensim's seconds over ours, so above 1 ours is ahead. Agreement is the correlation of all
 similarities among the 1,000 most frequent words after `--epochs` epochs; gensim with another seed
-stands beside it, as the most that can be asked for. With a tree the two differ more: of many
-equally short trees each library takes another (tests/parity/test_gensim.py takes gensim's).
+stands beside it, as the most that can be asked for.
 """
 
 import argparse

@@ -6,7 +6,13 @@ from torch import Generator, Tensor
 
 from assay.data.tokens import BEGIN, END, MASK, NOT_SCORED, PAD
 from assay.errors import BadArgumentError
-from assay.learners.masking import exchange_second, mask, mask_by_example, swap_sentences
+from assay.learners.masking import (
+    exchange_second,
+    leave,
+    mask,
+    mask_by_example,
+    swap_sentences,
+)
 
 V = 1000
 
@@ -24,6 +30,13 @@ def seeded(seed: int = 0) -> Generator:
 def pair(first: list[int], second: list[int], length: int = 10) -> list[int]:
     row = [BEGIN, *first, END, *second, END]
     return row + [PAD] * (length - len(row))
+
+
+def test_sentences_that_nothing_is_asked_of_stay_as_they_are():
+    ids = torch.tensor([pair([5, 6], [7]), pair([8], [9, 10])])
+    left, labels = leave(ids)
+    assert torch.equal(left, ids)
+    assert labels.tolist() == [NOT_SCORED, NOT_SCORED]
 
 
 def test_fifteen_percent_are_asked_for_of_which_eight_tenths_are_hidden():

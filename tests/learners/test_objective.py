@@ -164,6 +164,15 @@ def test_masked_models_learn_from_pairs_too(pairs: str, labels: set[int]):
     assert objective.loss(logits, (hidden, belong), smoothing=0.0) < together
 
 
+def test_a_network_that_is_asked_nothing_of_pairs_reads_sentences_as_they_are():
+    objective = objective_for("masked-language-modeling", classes=(), outputs=10, model=Pairs(""))
+    rows = SENTENCES.repeat(8, 1).int()
+    (masked,), (hidden, belong) = objective.ask(rows, rows, training=True)
+    shown = torch.where(hidden == NOT_SCORED, masked, hidden)
+    assert torch.equal(shown, rows[:, :9].long())
+    assert set(belong.tolist()) == {NOT_SCORED}
+
+
 def test_what_is_hidden_in_an_evaluation_depends_on_the_example_alone():
     objective = objective_for("masked-language-modeling", classes=(), outputs=10)
     assert isinstance(objective, Masked)

@@ -151,3 +151,9 @@ def test_a_decoder_reads_a_checkpoint_and_keeps_it_behind_a_head_of_labels(tmp_p
     assert all("head" in name for name in labels.pretrained.fresh)
     with pytest.raises(DataError, match="was learned with 61"):
         build(file, inputs=(T, 70), outputs=70, task="language-modeling", name="stories260k")
+
+
+def test_a_file_without_weights_lacks_them_all(tmp_path: Path):
+    save_file({"step": torch.tensor(3)}, tmp_path / "step.safetensors")
+    with pytest.raises(DataError, match=r"does not fit: missing \d+: "):
+        build(tmp_path / "step.safetensors")

@@ -432,8 +432,8 @@ def test_a_pth_file_without_weights_says_so(held: object):
 def test_a_file_that_is_not_there_is_named():
     assert refusal("lenet5", weights="nowhere.pth") == (
         MissingPathError,
-        "`weights` must be 'torchvision', 'timm', a file, an address or hf:REPO. Received "
-        "'nowhere.pth', and there is no such file; correct the path.",
+        "`weights` must be 'torchvision', 'timm', a file, a folder, an address or hf:REPO. "
+        "Received 'nowhere.pth', and there is no such file; correct the path.",
     )
 
 

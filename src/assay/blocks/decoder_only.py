@@ -15,10 +15,9 @@ from torch.nn import functional as F
 from assay.blocks.attention import Attention
 from assay.blocks.cache import empty_cache
 from assay.blocks.learned_position import LearnedPosition
-from assay.blocks.post_norm import readable
 from assay.blocks.pre_norm import PreNormBlock
 from assay.blocks.rotary import Rotary
-from assay.blocks.sequence_head import LastStep, real_steps
+from assay.blocks.sequence_head import LastStep, readable, real_steps
 from assay.blocks.vocabulary import check_shared
 from assay.errors import BadArgumentError
 

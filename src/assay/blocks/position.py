@@ -22,6 +22,6 @@ def sinusoids(length: int, embed_dim: int) -> Tensor:
 class Sinusoids(nn.Module):
     """Adds to each token the code of its place. (B, T, E) -> the same."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Add."""
-        return x + sinusoids(x.shape[1], x.shape[2]).to(x)
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """Add; `start` is the place of the first token."""
+        return x + sinusoids(start + x.shape[1], x.shape[2])[start:].to(x)

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from assay.blocks.attention import Attention, Pair
 from assay.blocks.cache import Cache
 from assay.blocks.cross_attention import CrossAttention
 from assay.blocks.feedforward import FeedForward
-from assay.blocks.sequence_head import PAD
 
 
 class PostNormEncoderBlock(nn.Module):
@@ -116,12 +114,3 @@ class PostNormDecoderBlock(nn.Module):
         x = self.norm_1(x + self.dropout(self.attention(x, causal=True, cache=cache)))
         x = self.norm_2(x + self.dropout(self.cross(x, memory, mask=mask)))
         return self.norm_3(x + self.dropout(self.feedforward(x)))
-
-
-def readable(tokens: Tensor) -> Tensor:
-    """Return which tokens may be read: all but padding, and the first of each row in any case.
-
-    (B, T) -> (B, T) bool. A row without a single readable token has no attention to compute.
-    """
-    first = torch.arange(tokens.shape[1], device=tokens.device) == 0
-    return (tokens != PAD) | first

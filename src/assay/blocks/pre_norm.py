@@ -1,10 +1,9 @@
 """One layer of a Transformer that normalises before each step, whatever the steps are."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
-
-from assay.blocks.cache import Cache
 
 
 class PreNormBlock(nn.Module):
@@ -12,7 +11,7 @@ class PreNormBlock(nn.Module):
 
     Args:
         norm: Builds a normalisation of one token.
-        attention: Called as `blocks.attention.Attention`.
+        attention: Mixes tokens, as `blocks.attention.Attention` does.
         feedforward: Of one token.
         dropout: Probability that a value is dropped before it is added.
 
@@ -38,24 +37,7 @@ class PreNormBlock(nn.Module):
         self.feedforward = feedforward
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
 
-    def forward(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        causal: bool = False,
-        turn: Tensor | None = None,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """Refine the tokens twice.
-
-        Args:
-            x: The tokens.
-            mask: As `Attention.forward` takes it.
-            causal: The same.
-            turn: The same.
-            cache: The same.
-        """
-        seen = self.attention(self.norm_1(x), mask=mask, causal=causal, turn=turn, cache=cache)
-        x = x + self.drop(seen)
+    def forward(self, x: Tensor, **seen: Any) -> Tensor:
+        """Refine the tokens twice; `seen` is what the attention is told."""
+        x = x + self.drop(self.attention(self.norm_1(x), **seen))
         return x + self.drop(self.feedforward(self.norm_2(x)))

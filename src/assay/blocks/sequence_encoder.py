@@ -1,39 +1,16 @@
 """An encoder whose attention is an argument: what Linformer, Performer and their like share."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
 from assay.blocks.feedforward import FeedForward
-from assay.blocks.position import sinusoids
+from assay.blocks.position import Sinusoids
+from assay.blocks.pre_norm import PreNormBlock
 from assay.blocks.sequence_head import entrance, exit_of, real_steps
 
 CAUSAL = "language-modeling"  # the task in which a token must not see the later ones
-
-
-class MixingBlock(nn.Module):
-    """Attention, then a small network on each token; normalised before, added after.
-
-    Args:
-        embed_dim: Width of a token.
-        attention: Called as `attention(x, mask=..., causal=...)`.
-        hidden: Width inside the small network.
-
-    Shape:
-        (B, T, embed_dim) -> (B, T, embed_dim)
-    """
-
-    def __init__(self, embed_dim: int, attention: nn.Module, hidden: int) -> None:
-        super().__init__()
-        self.norm_1 = nn.LayerNorm(embed_dim)
-        self.attention = attention
-        self.norm_2 = nn.LayerNorm(embed_dim)
-        self.feedforward = FeedForward(embed_dim, hidden)
-
-    def forward(self, x: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
-        """Refine the tokens twice."""
-        x = x + self.attention(self.norm_1(x), mask=mask, causal=causal)
-        return x + self.feedforward(self.norm_2(x))
 
 
 class SequenceEncoder(nn.Module):
@@ -67,8 +44,12 @@ class SequenceEncoder(nn.Module):
         super().__init__()
         self.causal = task == CAUSAL
         self.embed = entrance(task, inputs, embed_dim)
-        blocks = (MixingBlock(embed_dim, attention(i), hidden) for i in range(num_layers))
-        self.blocks = nn.ModuleList(blocks)
+        self.position: nn.Module = Sinusoids()
+        norm = partial(nn.LayerNorm, embed_dim)
+        self.blocks = nn.ModuleList(
+            PreNormBlock(norm, attention(i), FeedForward(embed_dim, hidden))
+            for i in range(num_layers)
+        )
         self.norm = nn.LayerNorm(embed_dim)
         self.exit = exit_of(task, "mean")
         self.head = nn.Linear(embed_dim, outputs)
@@ -78,7 +59,7 @@ class SequenceEncoder(nn.Module):
         real = real_steps(x)
         states = self.placed(x)
         for block in self.blocks:
-            states = block(states, real, causal=self.causal)
+            states = block(states, mask=real, causal=self.causal)
         return self.head(self.exit(self.norm(states), real))
 
     def placed(self, x: Tensor, start: int = 0) -> Tensor:
@@ -88,6 +69,4 @@ class SequenceEncoder(nn.Module):
             x: The steps.
             start: Position of the first one.
         """
-        states = self.embed(x)
-        end = start + x.shape[1]
-        return states + sinusoids(end, states.shape[2])[start:].to(states)
+        return self.position(self.embed(x), start)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-PAD = 0  # that of assay.data.tokens
+from assay.data.tokens import PAD
 
 _LAST, _MEAN, _EVERY = "last", "mean", "every"
 ANSWERS_EVERY_STEP = frozenset(
@@ -22,6 +22,15 @@ READS_TOKENS = ANSWERS_EVERY_STEP | {"text-classification", "text-to-text"}
 def real_steps(x: Tensor) -> Tensor | None:
     """Return which steps are no padding, (B, T) bool; None where all are: in floats (B, T, F)."""
     return None if x.is_floating_point() else x != PAD
+
+
+def readable(tokens: Tensor) -> Tensor:
+    """Return which tokens attention may read: real ones, and the first of each row in any case.
+
+    (B, T) -> (B, T) bool. A row without a single readable token has no attention to compute.
+    """
+    first = torch.arange(tokens.shape[1], device=tokens.device) == 0
+    return (tokens != PAD) | first
 
 
 def lengths(real: Tensor) -> Tensor:

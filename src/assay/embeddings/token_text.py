@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.data.tokens import PAD
 from assay.embeddings.vocabulary import Corpus
 
-PAD = 0  # that of assay.data.tokens
 READ = 2_000_000  # words that training reads in all, where its limits of passes allow
 FEWEST, MOST = 5, 50
 

@@ -21,7 +21,7 @@ Words = Sequence[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Words and their counts, the most frequent first."""
+    """Words and their counts, the most frequent first; of equals the newest first, as in gensim."""
 
     words: tuple[str, ...]
     counts: NDArray[np.int64]
@@ -89,7 +89,7 @@ def _ranked(
     words: Sequence[str], counts: NDArray[np.int64], min_count: int
 ) -> tuple[Vocabulary, Ids]:
     """Return a vocabulary and each word's number in it, -1 for what is too rare."""
-    ranks = sorted(range(len(words)), key=lambda i: (-counts[i], words[i]))
+    ranks = np.lexsort((-np.arange(len(words)), -counts)).tolist()
     kept = [i for i in ranks if counts[i] >= min_count]
     if not kept:
         raise DataError(
@@ -157,18 +157,20 @@ def alias_table(weights: NDArray[np.floating]) -> tuple[Floats, Ids]:
 def huffman(counts: NDArray[np.int64]) -> Tree:
     """Return the tree in which frequent words are near the root; its inner nodes are 0 to V - 2.
 
+    Of many equally short trees it is gensim's: words that are neighbours in it come to look alike.
+
     Source:
         Huffman, 1952; Mikolov et al., 2013, https://arxiv.org/abs/1310.4546, section 2.1.
     """
     number = len(counts)
-    heap = [(int(often), word) for word, often in enumerate(counts)]
+    heap = [_Part((int(often), word)) for word, often in enumerate(counts)]
     heapq.heapify(heap)
     parent, turn = np.zeros(2 * number - 1, np.int64), np.zeros(2 * number - 1, np.int8)
     for node in range(number, 2 * number - 1):
         (less, left), (more, right) = heapq.heappop(heap), heapq.heappop(heap)
         parent[left] = parent[right] = node
         turn[right] = 1
-        heapq.heappush(heap, (less + more, node))
+        heapq.heappush(heap, _Part((less + more, node)))
     ways = [_way(word, parent, turn, 2 * number - 2) for word in range(number)]
     lengths = [len(way) for way in ways]
     flat = [step for way in ways for step in way]
@@ -177,6 +179,15 @@ def huffman(counts: NDArray[np.int64]) -> Tree:
         turns=np.array([side for _, side in flat], np.int8),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
     )
+
+
+class _Part(tuple[int, int]):
+    """A count and a node, ordered by the count alone."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: tuple[int, ...]) -> bool:
+        return self[0] < other[0]
 
 
 def _way(

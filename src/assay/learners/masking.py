@@ -71,6 +71,15 @@ def mask_by_example(tokens: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
     return masked, labels
 
 
+def leave(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows as they are, and of each (-100) that nothing is asked of its sentences.
+
+    Args:
+        tokens: int64 (B, T).
+    """
+    return tokens, torch.full((len(tokens),), NOT_SCORED)
+
+
 def exchange_second(tokens: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
     """Return rows of which half have the second sentence of another row, and which these are.
 

@@ -20,7 +20,13 @@ from assay.data.target import spread
 from assay.data.tokenizer import Tokenizer
 from assay.data.tokens import BEGIN, NOT_SCORED, PAD
 from assay.decoding import Uncached, decode, greedy
-from assay.learners.masking import exchange_second, mask, mask_by_example, swap_sentences
+from assay.learners.masking import (
+    exchange_second,
+    leave,
+    mask,
+    mask_by_example,
+    swap_sentences,
+)
 from assay.metrics.spans import count_spans
 from assay.metrics.text import count_texts
 from assay.metrics.tokens import count_tokens
@@ -299,6 +305,9 @@ class Masked(Tokens):
         return found
 
 
+_PAIRS = {"next": exchange_second, "order": swap_sentences}  # asked of two sentences
+
+
 def objective_for(
     task: Task,
     *,
@@ -328,8 +337,8 @@ def objective_for(
     if answers == "labels":
         return Tags(classes)
     if task == "masked-language-modeling":
-        ordered = getattr(model, "pairs", "") == "order"
-        return Masked(outputs, swap_sentences if ordered else exchange_second)
+        pairs = "next" if model is None else getattr(model, "pairs", "")
+        return Masked(outputs, _PAIRS.get(pairs, leave))
     if task == "text-to-text":
         return TextToText(tokenizer, None if y is None else y.shape[1])
     return Tokens()

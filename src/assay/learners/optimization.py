@@ -129,9 +129,8 @@ class _AdamW:
     """Adam with decoupled weight decay. Loshchilov and Hutter, 2019, algorithm 2."""
 
     def __init__(self, parameters: list[nn.Parameter], recipe: Recipe, decay: float) -> None:
-        del recipe  # its betas and epsilon are torch's defaults
         self.weights = [(p, _contiguous_view(p)) for p in parameters]
-        self._decay = decay
+        self._decay, self._beta2, self._epsilon = decay, recipe.beta2, recipe.epsilon
         views = [view for _, view in self.weights]
         self._first, self._second = ([torch.zeros_like(v) for v in views] for _ in range(2))
         self._steps = [torch.tensor(0.0) for _ in views]
@@ -154,10 +153,10 @@ class _AdamW:
                 fused=True,
                 amsgrad=False,
                 beta1=0.9,
-                beta2=0.999,
+                beta2=self._beta2,
                 lr=rate,
                 weight_decay=self._decay,
-                eps=1e-8,
+                eps=self._epsilon,
                 maximize=False,
             )
 

@@ -44,7 +44,8 @@ def build(
         task: What a network of sequences or tokens is to do, such as "language-modeling"; the
             entry's first task that fits `inputs` if not given.
         weights: "torchvision" or "timm" for what that library publishes for the entry; a path, an
-            address or hf:REPO of a safetensors or .pth file, under the reference's names or ours.
+            address or hf:REPO of a safetensors or .pth file, under the reference's names or ours;
+            of several files (shards) it is the folder, or hf:REPO.
 
     Raises:
         UnknownNameError: The canon has no such name.

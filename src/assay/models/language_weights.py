@@ -103,7 +103,7 @@ def _ours(asked: Asked, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     translate = getattr(_module(asked.variant), "from_transformers", dict)
     plain = list(unwrapped(tensors))
     candidates = [*plain, *(translate(named) for named in plain)]
-    return max(candidates, key=lambda named: len(named.keys() & known))
+    return max(candidates, key=lambda named: len(named.keys() & known), default={})
 
 
 def _fit(asked: Asked, tensors: Mapping[str, Tensor]) -> LanguageFit:

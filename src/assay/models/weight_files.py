@@ -1,4 +1,4 @@
-"""Weights from a path, an address or the Hugging Face hub, as a safetensors file that is here."""
+"""Weights from a path, an address or the Hugging Face hub, as safetensors files that are here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import DataError, MissingExtraError, MissingPathError, StoreError
+from assay.models.weight_index import INDEX, is_index, names_by_shard, shards_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,20 +26,24 @@ LARGEST = 64 * 2**30  # bytes of a download
 PATIENCE = 600  # seconds of waiting for the conversion of one file
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # torch's habit: the sha256 begins like this
 _PIECE = 2**20
+_SHOWN = 10  # tensors that an error names
 
 
 def fetch(source: str) -> Path:
     """Return the local file that `source` names, downloaded to the cache where that is needed.
 
+    Of weights in several files it is their index.
+
     Args:
-        source: A path, an address (https, http, file) or `hf:REPO`.
+        source: A path, also of a folder, an address (https, http, file) or `hf:REPO`.
 
     Raises:
+        DataError: An index is damaged.
         MissingExtraError: The hub is asked for, and its client is not installed.
         MissingPathError: There is no such file, or it cannot be downloaded.
     """
     if source.startswith(HUB):
-        return from_hub(source.removeprefix(HUB), ON_HUB)
+        return _of_repository(source.removeprefix(HUB))
     if not ADDRESS.match(source):
         return _existing(Path(source).expanduser())
     mark = hashlib.sha256(source.encode()).hexdigest()[:16]
@@ -96,6 +101,20 @@ def from_hub(repository: str, name: str) -> Path:
         ) from error
 
 
+def _of_repository(repository: str) -> Path:
+    """Return a repository's weights, or the index of all their shards."""
+    try:
+        return from_hub(repository, ON_HUB)
+    except MissingPathError as error:
+        try:
+            index = from_hub(repository, INDEX)
+        except MissingPathError:
+            raise error from None
+    for shard in names_by_shard(index):
+        from_hub(repository, shard)
+    return index
+
+
 def hub_config(repository: str) -> dict[str, Any]:
     """Return what a repository's `config.json` says; nothing where it has none."""
     try:
@@ -106,7 +125,7 @@ def hub_config(repository: str) -> dict[str, Any]:
 
 
 def as_safetensors(file: Path) -> Path:
-    """Return `file` if it is safetensors, else what it was converted to; that is kept.
+    """Return `file` if it is safetensors or their index, else what it was converted to.
 
     A .pth file is opened once, by `assay.models.convert`, and never again.
 
@@ -114,6 +133,8 @@ def as_safetensors(file: Path) -> Path:
         DataError: It is neither, or is refused.
         StoreError: The cache cannot be written.
     """
+    if is_index(file):
+        return file
     with file.open("rb") as opened:
         first = opened.read(16)
     if first[8:9] == b"{":
@@ -131,11 +152,29 @@ def as_safetensors(file: Path) -> Path:
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file by name.
+    """Return the tensors of a safetensors file by name, or those of all shards of an index.
+
+    They are mapped: what is not used takes no memory.
 
     Raises:
-        DataError: It is cut short or damaged.
+        DataError: A file is cut short or damaged, or a shard lacks what its index promises.
+        MissingPathError: A shard is missing.
     """
+    if not is_index(file):
+        return _read_one(file)
+    tensors: dict[str, Tensor] = {}
+    for shard, names in zip(shards_of(file), names_by_shard(file).values(), strict=True):
+        held = _read_one(shard)
+        if lacking := sorted(names - held.keys()):
+            raise DataError(
+                f"A shard of weights holds every tensor that its index names. {str(shard)!r} "
+                f"lacks {len(lacking)}: {', '.join(lacking[:_SHOWN])}; download it again."
+            )
+        tensors |= held
+    return tensors
+
+
+def _read_one(file: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -168,18 +207,25 @@ def cache() -> Path:
 
 
 def sha256(file: Path) -> str:
-    """Return the hash of a file's contents."""
+    """Return the hash of a file's contents; of an index, that of all its shards' hashes."""
+    if is_index(file):
+        return hashlib.sha256("".join(map(sha256, shards_of(file))).encode()).hexdigest()
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _existing(file: Path) -> Path:
-    if not file.is_file():
-        raise MissingPathError(
-            "`weights` must be 'torchvision', 'timm', a file, an address or hf:REPO. Received "
-            f"{str(file)!r}, and there is no such file; correct the path."
+    inside = (file / ON_HUB, file / INDEX) if file.is_dir() else (file,)
+    found = next((path for path in inside if path.is_file()), None)
+    if found is None:
+        lack = (
+            f"it holds neither {ON_HUB} nor {INDEX}" if file.is_dir() else "there is no such file"
         )
-    return file
+        raise MissingPathError(
+            "`weights` must be 'torchvision', 'timm', a file, a folder, an address or hf:REPO. "
+            f"Received {str(file)!r}, and {lack}; correct the path."
+        )
+    return found
 
 
 def _download(address: str, file: Path) -> None:

@@ -34,8 +34,8 @@ class Pretrained:
 
     Attributes:
         source: As it was asked for.
-        file: What was read.
-        sha256: Of that file.
+        file: What was read; of weights in several files, their index.
+        sha256: Of that file; of an index, over all its shards.
         preprocessing: What images went through, for the shape that the network reads; None where
             the source does not say.
         fresh: Entries that kept their random values: the head, when `outputs` differ.
@@ -65,7 +65,7 @@ def build_with_weights(
         variant: Which member.
         inputs: Shape of one example.
         outputs: Classes to score, or words to choose from.
-        source: A library's name, a file, an address or hf:REPO.
+        source: A library's name, a file, a folder, an address or hf:REPO.
         task: Of a network of sequences or tokens.
 
     Raises:

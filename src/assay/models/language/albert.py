@@ -11,7 +11,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from assay.blocks.encoder_task import for_task
-from assay.blocks.post_norm import PostNormEncoderBlock, readable
+from assay.blocks.post_norm import PostNormEncoderBlock
+from assay.blocks.sequence_head import readable
 from assay.models.language.bert import EPS, BertEmbedding
 from assay.models.renaming import by_patterns, renamed
 
@@ -48,7 +49,7 @@ class Albert(nn.Module):
         super().__init__()
         self.width, self.num_layers = embed_dim, num_layers
         self.embed = BertEmbedding(vocabulary, length, narrow, dropout=0.0)
-        self.widen = nn.Linear(narrow, embed_dim)
+        self.widen: nn.Module = nn.Linear(narrow, embed_dim)
         self.block = PostNormEncoderBlock(
             embed_dim, num_heads, hidden or 4 * embed_dim, act=gelu, eps=EPS, dropout=0.0
         )

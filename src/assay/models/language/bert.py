@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from assay.blocks.encoder_task import for_task
-from assay.blocks.post_norm import PostNormEncoderBlock, readable
+from assay.blocks.post_norm import PostNormEncoderBlock
 from assay.blocks.segment_embedding import SegmentEmbedding
+from assay.blocks.sequence_head import readable
 from assay.data.tokens import PAD
 from assay.models.renaming import by_patterns, renamed
 

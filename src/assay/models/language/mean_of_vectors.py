@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from assay.blocks.sequence_head import MeanStep, real_steps
 from assay.embeddings import glove, training, word2vec
+from assay.embeddings.compiled import loops
 from assay.embeddings.token_text import TokenText, passes, token_text
 from assay.embeddings.vocabulary import Floats
 
@@ -56,6 +57,11 @@ class MeanOfVectors(nn.Module):
     def summary(self, x: Tensor) -> Tensor:
         """Return the mean of each text's vectors. (B, T) -> (B, WIDTH)."""
         return self.mean(self.vectors[x.long()], real_steps(x))
+
+    @property
+    def loops(self) -> str:
+        """Which loops the vectors learn in on this machine: "compiled" or "torch"."""
+        return loops()
 
     @torch.no_grad()
     def initialize(self, tokens: Tensor) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from assay.blocks.sequence_head import real_steps
 from assay.embeddings import doc2vec, training
+from assay.embeddings.compiled import loops
 from assay.embeddings.token_text import passes, token_text
 
 WIDTH, STEPS, NEGATIVE = 64, 10, 5
@@ -59,6 +60,11 @@ class ParagraphVector(nn.Module):
             slopes = shares * (1 - tells) - NEGATIVE * self.noise * tells
             vectors = vectors + self.rate * (slopes @ self.told)
         return vectors
+
+    @property
+    def loops(self) -> str:
+        """Which loops the vectors learn in on this machine: "compiled" or "torch"."""
+        return loops()
 
     @torch.no_grad()
     def initialize(self, tokens: Tensor) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from assay.blocks.attention import Attention, heads
 from assay.blocks.performer import PerformerKernel, Sums
-from assay.blocks.sequence_encoder import MixingBlock, SequenceEncoder
+from assay.blocks.pre_norm import PreNormBlock
+from assay.blocks.sequence_encoder import SequenceEncoder
 
 WIDTH, HEADS, FEATURES = 128, 4, 128
 
@@ -81,8 +82,8 @@ class Performer(SequenceEncoder):
         logits = self.head(self.norm(states))
         return logits, {"at": state["at"] + tokens.shape[1], "sums": sums}
 
-    def _mixing(self) -> list[MixingBlock]:
-        return cast(list[MixingBlock], list(self.blocks))
+    def _mixing(self) -> list[PreNormBlock]:
+        return cast(list[PreNormBlock], list(self.blocks))
 
 
 def performer(inputs: tuple[int, ...], outputs: int, *, task: str) -> Performer:
@@ -90,14 +91,14 @@ def performer(inputs: tuple[int, ...], outputs: int, *, task: str) -> Performer:
     return Performer(inputs, outputs, task=task)
 
 
-def _extend(block: MixingBlock, x: Tensor, sums: Sums) -> tuple[Tensor, Sums]:
+def _extend(block: PreNormBlock, x: Tensor, sums: Sums) -> tuple[Tensor, Sums]:
     attention, kernel = _parts(block)
     q, k, v = (heads(part, attention.num_heads) for part in attention.qkv(x).chunk(3, dim=-1))
     mixed, sums = kernel.extend(q, k, v, sums)
     return attention.out(mixed.transpose(1, 2).flatten(2)), sums
 
 
-def _nothing(block: MixingBlock, source: Tensor) -> Sums:
+def _nothing(block: PreNormBlock, source: Tensor) -> Sums:
     attention, kernel = _parts(block)
     weight = attention.qkv.weight
     features = len(kernel.directions)
@@ -108,6 +109,6 @@ def _nothing(block: MixingBlock, source: Tensor) -> Sums:
     )
 
 
-def _parts(block: MixingBlock) -> tuple[Attention, PerformerKernel]:
+def _parts(block: PreNormBlock) -> tuple[Attention, PerformerKernel]:
     attention = cast(Attention, block.attention)
     return attention, cast(PerformerKernel, attention.kernel)

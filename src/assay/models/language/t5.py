@@ -7,33 +7,32 @@ https://arxiv.org/abs/2109.10686.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.blocks.attention import Attention, Pair
-from assay.blocks.cache import Cache, empty_cache
+from assay.blocks.cache import Cache
 from assay.blocks.cross_attention import CrossAttention
+from assay.blocks.decoder_stack import advance_stack, begin_stack
 from assay.blocks.generation import State
-from assay.blocks.post_norm import readable
 from assay.blocks.relative_bias import RelativeBias
+from assay.blocks.sequence_head import readable
 from assay.blocks.vocabulary import check_shared
 from assay.models.renaming import renamed
 
 EPS = 1e-6
-DROPOUT = 0.1
 
 
 class ReluFeedForward(nn.Module):
     """Widen, rectify, narrow again, without constants: version 1.0. (..., width) -> the same."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.wide = nn.Linear(width, hidden, bias=False)
         self.narrow = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""
@@ -43,12 +42,12 @@ class ReluFeedForward(nn.Module):
 class GatedGeluFeedForward(nn.Module):
     """Widen twice, let one half gate the other: version 1.1. (..., width) -> the same."""
 
-    def __init__(self, width: int, hidden: int) -> None:
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.gate = nn.Linear(width, hidden, bias=False)
         self.wide = nn.Linear(width, hidden, bias=False)
         self.narrow = nn.Linear(hidden, width, bias=False)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate by GELU and narrow."""
@@ -66,7 +65,7 @@ class Size:
         num_heads: Of each attention.
         hidden: Width inside the small network of a block.
         head_dim: Width of a query, key and value.
-        feedforward: Builds the small network of a width and an inner width.
+        feedforward: Builds the small network of a width, an inner width and a dropout.
         tied: Whether the tokens' vectors are the output's weights too.
     """
 
@@ -75,20 +74,20 @@ class Size:
     num_heads: int
     hidden: int
     head_dim: int = 64
-    feedforward: Callable[[int, int], nn.Module] = ReluFeedForward
+    feedforward: Callable[[int, int, float], nn.Module] = ReluFeedForward
     tied: bool = True
 
 
 class EncoderBlock(nn.Module):
     """Attention, then a small network; each normalised before, without a mean, and added after."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, dropout: float) -> None:
         super().__init__()
         self.norm_1 = nn.RMSNorm(size.embed_dim, EPS)
-        self.attention = _attention(size)
+        self.attention = _attention(size, dropout)
         self.norm_2 = nn.RMSNorm(size.embed_dim, EPS)
-        self.feedforward = size.feedforward(size.embed_dim, size.hidden)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.feedforward = size.feedforward(size.embed_dim, size.hidden, dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, bias: Tensor) -> Tensor:
         """Refine the tokens twice."""
@@ -99,10 +98,10 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Attention to the past and to the source, then a small network; as in `EncoderBlock`."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, dropout: float) -> None:
         super().__init__()
         self.norm_1 = nn.RMSNorm(size.embed_dim, EPS)
-        self.attention = _attention(size)
+        self.attention = _attention(size, dropout)
         self.norm_2 = nn.RMSNorm(size.embed_dim, EPS)
         self.cross = CrossAttention(
             size.embed_dim,
@@ -110,11 +109,11 @@ class DecoderBlock(nn.Module):
             head_dim=size.head_dim,
             bias=False,
             scale=1.0,
-            dropout=DROPOUT,
+            dropout=dropout,
         )
         self.norm_3 = nn.RMSNorm(size.embed_dim, EPS)
-        self.feedforward = size.feedforward(size.embed_dim, size.hidden)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.feedforward = size.feedforward(size.embed_dim, size.hidden, dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -141,21 +140,23 @@ class T5(nn.Module):
     Args:
         vocabulary: Tokens of source and target.
         size: Of the network.
+        dropout: Of the embeddings, of attention's weights and of what each sublayer adds. None
+            when it learns from random weights, as version 1.1 did; 0.1 to fine-tune published ones.
 
     Shape:
         source (B, S), target so far (B, U) -> (B, U, vocabulary) logits of the next tokens
     """
 
-    def __init__(self, vocabulary: int, size: Size) -> None:
+    def __init__(self, vocabulary: int, size: Size, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, size.embed_dim)
         self.encoder_bias = RelativeBias(size.num_heads, both_ways=True)
-        self.encoder = nn.ModuleList(EncoderBlock(size) for _ in range(size.num_layers))
+        self.encoder = nn.ModuleList(EncoderBlock(size, dropout) for _ in range(size.num_layers))
         self.encoder_norm = nn.RMSNorm(size.embed_dim, EPS)
         self.decoder_bias = RelativeBias(size.num_heads, both_ways=False)
-        self.decoder = nn.ModuleList(DecoderBlock(size) for _ in range(size.num_layers))
+        self.decoder = nn.ModuleList(DecoderBlock(size, dropout) for _ in range(size.num_layers))
         self.decoder_norm = nn.RMSNorm(size.embed_dim, EPS)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(dropout)
         self.head = None if size.tied else nn.Linear(size.embed_dim, vocabulary, bias=False)
         _start(self, size)
 
@@ -175,26 +176,15 @@ class T5(nn.Module):
 
     def begin(self, source: Tensor, *, most: int) -> State:
         """Return the state before the first token; see `blocks.generation.Generative`."""
-        memory = self._encode(source)
-        blocks = cast(list[DecoderBlock], list(self.decoder))
-        return {
-            "memory": [block.cross.keys_values(memory) for block in blocks],
-            "mask": readable(source),
-            "past": [
-                empty_cache(memory, b.attention.num_kv_heads, most, b.attention.head_dim)
-                for b in blocks
-            ],
-            "held": 0,
-        }
+        return begin_stack(self.decoder, self._encode(source), mask=readable(source), most=most)
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the logits of the tokens that follow, and the state after `tokens`."""
-        held, new = state["held"], tokens.shape[1]
-        bias = self.decoder_bias(new, held + new)
+        new = tokens.shape[1]
+        bias = self.decoder_bias(new, state["held"] + new)
         x = self.dropout(self.embed(tokens))
-        for block, memory, past in zip(self.decoder, state["memory"], state["past"], strict=True):
-            x = block(x, memory, mask=state["mask"], bias=bias, cache=(*past, held))
-        return self._scores(x), {**state, "held": held + new}
+        x, state = advance_stack(self.decoder, x, state, bias=bias)
+        return self._scores(x), state
 
     def no_weight_decay(self) -> set[str]:
         """Exempt what is looked up."""
@@ -216,14 +206,14 @@ class T5(nn.Module):
         return F.linear(x * self.embed.embedding_dim**-0.5, self.embed.weight)
 
 
-def _attention(size: Size) -> Attention:
+def _attention(size: Size, dropout: float) -> Attention:
     return Attention(
         size.embed_dim,
         size.num_heads,
         head_dim=size.head_dim,
         bias=False,
         scale=1.0,
-        dropout=DROPOUT,
+        dropout=dropout,
     )
 
 

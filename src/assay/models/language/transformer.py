@@ -4,15 +4,15 @@ Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, figure 1 and tab
 """
 
 from collections.abc import Mapping
-from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assay.blocks.cache import empty_cache
+from assay.blocks.decoder_stack import advance_stack, begin_stack
 from assay.blocks.generation import State
-from assay.blocks.position import sinusoids
-from assay.blocks.post_norm import PostNormDecoderBlock, PostNormEncoderBlock, readable
+from assay.blocks.position import Sinusoids
+from assay.blocks.post_norm import PostNormDecoderBlock, PostNormEncoderBlock
+from assay.blocks.sequence_head import readable
 from assay.blocks.vocabulary import check_shared
 
 
@@ -43,6 +43,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, embed_dim)
+        self.position: nn.Module = Sinusoids()
         self.dropout = nn.Dropout(dropout)
         self.encoder = nn.ModuleList(
             PostNormEncoderBlock(embed_dim, num_heads, hidden, dropout=dropout)
@@ -69,25 +70,12 @@ class Transformer(nn.Module):
 
     def begin(self, source: Tensor, *, most: int) -> State:
         """Return the state before the first token; see `blocks.generation.Generative`."""
-        memory = self._encode(source)
-        blocks = cast(list[PostNormDecoderBlock], list(self.decoder))
-        return {
-            "memory": [block.cross.keys_values(memory) for block in blocks],
-            "mask": readable(source),
-            "past": [
-                empty_cache(memory, b.attention.num_kv_heads, most, b.attention.head_dim)
-                for b in blocks
-            ],
-            "held": 0,
-        }
+        return begin_stack(self.decoder, self._encode(source), mask=readable(source), most=most)
 
     def advance(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the logits of the tokens that follow, and the state after `tokens`."""
-        held = state["held"]
-        x = self._embed(tokens, held)
-        for block, memory, past in zip(self.decoder, state["memory"], state["past"], strict=True):
-            x = block(x, memory, mask=state["mask"], cache=(*past, held))
-        return self._scores(x), {**state, "held": held + tokens.shape[1]}
+        x, state = advance_stack(self.decoder, self._embed(tokens, state["held"]), state)
+        return self._scores(x), state
 
     def no_weight_decay(self) -> set[str]:
         """Exempt the tokens' vectors."""
@@ -102,10 +90,8 @@ class Transformer(nn.Module):
 
     def _embed(self, tokens: Tensor, held: int) -> Tensor:
         """Return vectors times √E plus the codes of their places, sections 3.4 and 3.5."""
-        width = self.embed.embedding_dim
-        x = self.embed(tokens) * width**0.5
-        where = sinusoids(held + tokens.shape[1], width)[held:]
-        return self.dropout(x + where.to(x))
+        x = self.embed(tokens) * self.embed.embedding_dim**0.5
+        return self.dropout(self.position(x, held))
 
     def _scores(self, x: Tensor) -> Tensor:
         return F.linear(x, self.embed.weight)

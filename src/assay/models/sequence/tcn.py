@@ -33,7 +33,7 @@ class TemporalBlock(nn.Module):
         self.conv_1 = CausalConvolution(in_channels, channels, kernel_size, dilation=dilation)
         self.conv_2 = CausalConvolution(channels, channels, kernel_size, dilation=dilation)
         self.dropout = nn.Dropout(dropout)
-        self.shortcut: nn.Linear | None = None
+        self.shortcut: nn.Module | None = None
         if in_channels != channels:
             self.shortcut = nn.Linear(in_channels, channels)
             nn.init.normal_(self.shortcut.weight, std=0.01)

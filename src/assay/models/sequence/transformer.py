@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from assay.blocks.encoder import EncoderBlock
 from assay.blocks.position import Sinusoids
-from assay.blocks.post_norm import readable
-from assay.blocks.sequence_head import entrance, exit_of, real_steps
+from assay.blocks.sequence_head import entrance, exit_of, readable, real_steps
 
 
 class TransformerEncoder(nn.Module):
