@@ -12,7 +12,6 @@ tasks = ["image-classification"]
 parents = []
 paper = { title = "Nets", authors = "Doe et al.", year = 2001, url = "https://example.org/1" }
 input = { kind = "image", native = [3, 224, 224], least = [3, 32, 32] }
-departures = ["pads its input"]
 
 [small]
 upto = 64
@@ -32,6 +31,14 @@ name = "示例网络"
 idea = "一个想法。"
 choose = "小的时候。"
 avoid = "大的时候。"
+
+[[departures]]
+en = "pads its input"
+zh = "填充输入"
+
+[[departures]]
+en = "halves early"
+zh = "较早减半"
 
 [recipe]
 optimizer = "sgd"
@@ -63,8 +70,8 @@ parents = []
 paper = { title = "Parts", authors = "Roe", year = 1999, url = "https://example.org/2" }
 code = "torch.nn:ReLU"
 formula = "max(0, x)"
-shape = "any -> the same"
-departures = ["none of note"]
+shape.en = "any -> the same"
+shape.zh = "任意 -> 相同"
 
 [en]
 name = "Sample part"
@@ -77,6 +84,10 @@ name = "示例部件"
 idea = "一个部件。"
 choose = "在里面。"
 avoid = "在外面。"
+
+[[departures]]
+en = "none of note"
+zh = "没有重要的不同"
 """
 
 

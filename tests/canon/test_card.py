@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.canon.card import Adaptation, Architecture, Part, Range
+from assay.canon.card import Adaptation, Architecture, Part, Range, Text
 from assay.canon.read import read_card
 from assay.engine.spec import Recipe
 from assay.errors import BadArgumentError, DataError
@@ -24,7 +24,12 @@ def test_every_fact_of_the_file_is_on_the_card(write_card: Write):
     assert card.recipe == Recipe(optimizer="sgd", lr=0.1)
     assert card.search == {"lr": Range(default=0.1, low=0.01, high=1.0, log=True)}
     assert [v.name for v in card.variants] == ["sample10", "sample20"]
-    assert card.departures == ("pads its input",)
+    assert card.departures == (
+        Text(en="pads its input", zh="填充输入"),
+        Text(en="halves early", zh="较早减半"),
+    )
+    assert card.departs("en") == "pads its input\nhalves early"
+    assert card.departs("zh") == "填充输入\n较早减半"
     assert card.removable == ()
 
 
@@ -113,6 +118,13 @@ def test_a_card_without_recipe_learns_by_the_defaults(write_card: Write):
             "Card {}: 'variants.sample10.code' must be a path in this package,"
             " assay.module:builder. Received 'os:system'.",
         ),
+        ('zh = "较早减半"\n', "", "Card {} lacks the key 'departures.2.zh'; add it."),
+        ('en = "halves early"\n', "", "Card {} lacks the key 'departures.2.en'; add it."),
+        (
+            'zh = "较早减半"',
+            'zh = "较早减半"\nfr = "tôt"',
+            "Card {} has the key 'departures.2.fr', which cards do not have. Remove it.",
+        ),
         (
             'id = "sample-net"',
             "id = ",
@@ -132,9 +144,10 @@ def test_every_fact_of_a_parts_file_is_on_its_card(write_part: Write):
     card = read_card(path)
     assert isinstance(card, Part)
     assert (card.id, card.kind, card.path) == ("sample-part", "activation", path)
-    assert (card.code, card.formula) == ("torch.nn:ReLU", "max(0, x)")
-    assert card.shape == "any -> the same"
-    assert (card.paper.year, card.departures) == (1999, ("none of note",))
+    assert card.code == "torch.nn:ReLU"
+    assert card.formula == Text(en="max(0, x)", zh="max(0, x)")
+    assert card.shape == Text(en="any -> the same", zh="任意 -> 相同")
+    assert card.paper.year == 1999
     assert (card.prose("en").name, card.prose("zh").name) == ("Sample part", "示例部件")
 
 
@@ -167,6 +180,14 @@ def test_other_code_is_refused(write_part: Write, code: str):
             "normalization, pooling, regularization, tokenization. Received 'gadget'.",
         ),
         ('formula = "max(0, x)"\n', "", "Card {} lacks the key 'formula'; add it."),
+        ('"max(0, x)"', "0", "Card {}: 'formula' must be text. Received 0."),
+        ('shape.zh = "任意 -> 相同"\n', "", "Card {} lacks the key 'shape.zh'; add it."),
+        (
+            "[[departures]]",
+            "[departures]",
+            "Card {}: 'departures' must be tables, [[departures]]. "
+            "Received {{'en': 'none of note', 'zh': '没有重要的不同'}}.",
+        ),
         (
             "parents = []",
             "parents = []\ntasks = []",

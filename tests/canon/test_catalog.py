@@ -49,6 +49,32 @@ def test_an_id_stands_for_its_default_variant_or_the_first(family: Catalog):
     assert family.entry("child20")[1].name == "child20"
 
 
+def test_a_card_is_found_by_its_other_names_too(write_card: Write, tmp_path: Path):
+    write_card("a.toml", ("parents = []", 'parents = []\naliases = ["example-net"]'))
+    found = read_catalog(tmp_path)
+    assert found.find("example-net") == (found.cards[0], None)
+    assert found.entry("example-net")[1].name == "sample10"
+    assert len(found.cards) == 1
+    with pytest.raises(UnknownNameError, match="Did you mean 'example-net'?"):
+        found.find("exampel-net")
+
+
+def test_no_card_has_another_ones_id_for_a_further_name(write_card: Write, tmp_path: Path):
+    first = write_card("a.toml")
+    second = write_card(
+        "b.toml",
+        ('"sample-net"', '"child-net"'),
+        ("parents = []", 'parents = []\naliases = ["sample-net"]'),
+        ("[variants.sample10]", "[variants.child10]"),
+        ("[variants.sample20]", "[variants.child20]"),
+    )
+    with pytest.raises(DataError) as caught:
+        Catalog([read_card(first), read_card(second)])
+    assert str(caught.value) == (
+        f"A card's id must be its own. Received 'sample-net' in {first} and {second}; rename one."
+    )
+
+
 def test_an_unknown_name_is_answered_with_the_nearest(family: Catalog):
     with pytest.raises(UnknownNameError) as caught:
         family.find("sampel10")

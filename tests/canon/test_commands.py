@@ -89,7 +89,7 @@ def mixed_canon(
         ('"activation"', '"block"'),
         ("parents = []", 'parents = ["sample-part"]'),
         ("torch.nn:ReLU", "assay.blocks.maxout:Maxout"),
-        ('departures = ["none of note"]\n', ""),
+        ('\n[[departures]]\nen = "none of note"\nzh = "没有重要的不同"\n', ""),
     )
     found = read_catalog(path.parent)
     monkeypatch.setattr(assay.cli.list, "catalog", lambda: found)
@@ -204,6 +204,7 @@ def test_show_prints_the_card_with_its_lineage(small_canon: Catalog, capsys: Cap
         "builds on   none\n"
         "led to      Child (child-net)\n"
         "departures  pads its input\n"
+        "            halves early\n"
         "\n"
         "variant   parameters  MACs   native     reference\n"
         "sample10  1,000       2,000  3×224×224  torchvision:sample10\n"
@@ -235,6 +236,14 @@ def test_show_tells_what_language_cards_read_and_do(
 ):
     assert main(["show", name, "--lang", lang]) == 0
     assert told in capsys.readouterr().out
+
+
+def test_show_finds_a_card_by_another_name_and_tells_it(capsys: Capture):
+    assert main(["show", "simple-recurrent-network", "--lang", "zh"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        "循环神经网络（RNN）  (rnn)\n\n又名        simple-recurrent-network\n"
+    )
 
 
 def test_show_has_no_task_column_where_all_sizes_are_counted_alike(capsys: Capture):
@@ -272,7 +281,7 @@ def test_show_prints_a_part_in_chinese(mixed_canon: Catalog, capsys: Capture):
         "论文        Parts (Roe, 1999) https://example.org/2\n"
         "类别        模块\n"
         "公式        max(0, x)\n"
-        "形状        any -> the same\n"
+        "形状        任意 -> 相同\n"
         "代码        assay.blocks.maxout.Maxout\n"
         "前身        示例部件 (sample-part)\n"
         "后继        无\n"
@@ -284,7 +293,8 @@ def test_show_of_a_part_for_programs_has_every_fact(mixed_canon: Catalog, capsys
     assert main(["show", "sample-part", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["children"] == ["a-block"]
-    assert (facts["code"], facts["formula"]) == ("torch.nn:ReLU", "max(0, x)")
+    assert (facts["code"], facts["formula"]["en"]) == ("torch.nn:ReLU", "max(0, x)")
+    assert facts["departures"] == [{"en": "none of note", "zh": "没有重要的不同"}]
     assert "variants" not in facts
 
 

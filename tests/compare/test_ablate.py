@@ -46,7 +46,8 @@ def test_a_digest_covers_the_idea_and_the_code_that_removes_it(
     digest = foreign_digest("resnet18-without-shortcut")
     assert digest not in (code_digest(card), foreign_digest("resnet18-without-batch_norm"))
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "ablation.py").write_text("# another way to remove\n")
+    for file in ("ablation.py", "ablation_series.py", "surgery.py"):
+        (tmp_path / "models" / file).write_text("# another way to remove\n")
     monkeypatch.setattr(foreign, "PACKAGE", tmp_path)
     assert foreign_digest("resnet18-without-shortcut") != digest
     assert foreign_digest("resnet18") == code_digest(card)
@@ -73,8 +74,8 @@ def test_each_stands_for_every_idea_that_the_network_has_at_this_shape():
             "Received 'shortcuts'. Did you mean 'shortcut'?",
         ),
         (
-            "lstm-without-each",
-            "The card of lstm lists no idea that can be removed. Received 'each'; "
+            "rnn-without-each",
+            "The card of rnn lists no idea that can be removed; "
             "`assay show NAME` says which ideas a network's card lists.",
         ),
     ],
@@ -184,8 +185,8 @@ def test_a_study_without_an_idea_continues_from_its_records(ablated: tuple[Path,
             "shortcut. Received 'class_token'.\n",
         ),
         (
-            ["gru"],
-            "assay: The card of gru lists no idea that can be removed. Received 'each'; "
+            ["rnn"],
+            "assay: The card of rnn lists no idea that can be removed; "
             "`assay show NAME` says which ideas a network's card lists.\n",
         ),
     ],

@@ -35,6 +35,9 @@ LARGE = [(3, 96, 72), (1, 65, 8), (3, 224, 160)]
 
 GIANT = 2_000_000_000  # parameters; the costs of smaller ones of the same code are checked
 
+HAN = re.compile(r"[\u4e00-\u9fff]")
+WORDS = re.compile(r"\b(and|any|each|for|from|in|is|last|of|over|same|the|where|with)\b")
+
 PARTS = [card for card in catalog().cards if isinstance(card, Part)]
 
 every_card = pytest.mark.parametrize("card", catalog().cards, ids=lambda card: card.id)
@@ -112,7 +115,8 @@ def test_no_card_is_its_own_ancestor(card: AnyCard):
 @every_architecture
 def test_a_cards_recipe_has_values_that_the_engine_knows(card: Architecture):
     kinds = get_type_hints(Recipe)
-    for name, value in asdict(card.recipe).items():
+    own = [card.recipe_for(variant, task) for variant in card.variants for task in card.tasks]
+    for name, value in (fact for recipe in own for fact in asdict(recipe).items()):
         allowed = get_args(kinds[name]) or (kinds[name],)
         number = float in allowed and type(value) is int
         assert value in allowed or type(value) in allowed or number, name
@@ -128,8 +132,22 @@ def test_a_cards_default_setting_lies_in_its_search_range(card: Architecture):
 @every_card
 def test_a_card_speaks_both_languages(card: AnyCard):
     for text in asdict(card.zh).items():
-        assert text[0] == "name" or re.search(r"[\u4e00-\u9fff]", text[1]), text
-    assert not re.search(r"[\u4e00-\u9fff]", "".join(asdict(card.en).values()))
+        assert text[0] == "name" or HAN.search(text[1]), text
+    assert not HAN.search("".join(asdict(card.en).values()))
+
+
+@every_card
+def test_departures_are_told_in_both_languages(card: AnyCard):
+    for departure in card.departures:
+        assert HAN.search(departure.zh), departure
+        assert not HAN.search(departure.en), departure
+
+
+@every_part
+def test_what_a_formula_says_in_words_it_says_in_both_languages(card: Part):
+    for text in (card.formula, card.shape):
+        assert HAN.search(text.zh) if text.zh != text.en else not WORDS.search(text.en), text
+        assert not HAN.search(text.en), text
 
 
 @every_architecture

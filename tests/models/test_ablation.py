@@ -4,29 +4,32 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from assay.blocks.big_bird import BigBirdKernel, big_bird_layout
 from assay.blocks.drop_path import DropPath
 from assay.blocks.encoder import EncoderBlock
-from assay.canon.card import Architecture, Shape
+from assay.blocks.post_norm import PostNormEncoderBlock
+from assay.canon.card import Architecture, Shape, Variant
 from assay.canon.catalog import catalog
 from assay.canon.idea import EACH, IDEAS, WITHOUT, ablated, parted
+from assay.canon.task import TASKS, Task
 from assay.errors import BadArgumentError
 from assay.models.ablation import (
     SURGERY,
-    everywhere,
     present,
     redrawn,
     remove,
-    straight,
     unshifted,
     without,
 )
 from assay.models.build import build
 from assay.models.dry import unstarted
+from assay.models.example import answer_shape, blank, drawn
 from assay.models.vision.convnext import ConvNeXtBlock
 from assay.models.vision.mixer import MixerBlock
 from assay.models.vision.swin import SwinBlock, WindowAttention
@@ -35,6 +38,7 @@ LITTLE = {
     "image": (1, 8, 8),
     "sequence": (24, 6),
     "either": (24, 6),
+    "tokens": (12, 40),
     "table": (13,),
     "any": (13,),
 }
@@ -67,12 +71,18 @@ class Trace(TorchDispatchMode):
         return out
 
 
-def computed(network: nn.Module, shape: Shape) -> tuple[list[str], Tensor]:
+def computed(network: nn.Module, shape: Shape, task: Task) -> tuple[list[str], Tensor]:
     """Return the parameters with their shapes, then the operations of training; and the scores."""
     parameters = [f"{n} {tuple(p.shape)}" for n, p in network.named_parameters()]
     with unstarted(), Trace() as trace:
-        scores = network(torch.zeros(2, *shape))
+        scores = network(*blank(2, shape, task))
     return parameters + trace.seen, scores
+
+
+def silent(network: nn.Module, scores: Tensor) -> set[str]:
+    """Return the parameters that no gradient of the scores would reach."""
+    learning = reached(scores)
+    return {n for n, p in network.named_parameters() if id(p) not in learning}
 
 
 def reached(scores: Tensor) -> set[int]:
@@ -88,21 +98,22 @@ def reached(scores: Tensor) -> set[int]:
 
 
 @cache
-def computed_whole(name: str, shape: Shape) -> list[str]:
+def computed_whole(name: str, shape: Shape, task: Task) -> tuple[list[str], set[str]]:
     with unstarted():
-        network = build(name, inputs=shape, outputs=5)
-    return computed(network, shape)[0]
+        network = build(name, inputs=shape, task=task)
+    seen, scores = computed(network, shape, task)
+    return seen, silent(network, scores)
 
 
-def removed(card: Architecture, idea: str) -> tuple[str, nn.Module, Shape]:
+def removed(card: Architecture, idea: str) -> tuple[Variant, nn.Module, Shape]:
     """Return the smallest variant, little before native, that has the idea, without it."""
     variants = sorted(card.variants, key=lambda v: v.parameters)
     places = [(v, LITTLE[card.input.kind]) for v in variants]
     for variant, shape in places + [(v, card.native(v)) for v in variants]:
         with unstarted():
-            left = remove(idea, build(variant.name, inputs=shape, outputs=5))
+            left = remove(idea, build(variant.name, inputs=shape))
         if left is not None:
-            return variant.name, left, shape
+            return variant, left, shape
     raise AssertionError(f"no variant of {card.id} has {idea}")
 
 
@@ -110,12 +121,14 @@ def removed(card: Architecture, idea: str) -> tuple[str, nn.Module, Shape]:
 def test_without_any_removable_idea_a_network_runs_differs_and_learns(
     card: Architecture, idea: str
 ):
-    name, left, shape = removed(card, idea)
-    seen, scores = computed(left, shape)
-    assert scores.shape == (2, 5)
-    assert seen != computed_whole(name, shape)
-    learning = reached(scores)
-    assert [n for n, p in left.named_parameters() if id(p) not in learning] == []
+    variant, left, shape = removed(card, idea)
+    task = card.task_for(variant, shape)
+    outputs = shape[1] if TASKS[task].answers == "tokens" else variant.outputs
+    seen, scores = computed(left, shape, task)
+    assert scores.shape == answer_shape(2, shape, outputs, task)
+    whole, asleep = computed_whole(variant.name, shape, task)
+    assert seen != whole
+    assert silent(left, scores) <= asleep
 
 
 def test_every_idea_has_words_and_a_way_to_remove_it_and_stands_on_some_card():
@@ -164,13 +177,15 @@ def test_a_residual_block_without_shortcut_is_its_branch():
         (SwinBlock(8, 2, 3), (3, 14, 14, 8)),
         (MixerBlock(5, 8, 16, 16), (3, 5, 8)),
         (ConvNeXtBlock(8), (3, 8, 9, 9)),
+        (PostNormEncoderBlock(8, 2, 16, dropout=0.0), (3, 5, 8)),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_block_without_shortcut_passes_on_what_it_would_have_added(
     block: nn.Module, shape: tuple[int, ...]
 ):
-    left, x = everywhere(deepcopy(block), straight), torch.randn(shape)
+    left, x = remove("shortcut", deepcopy(block)), torch.randn(shape)
+    assert left is not None
     assert count(left) == count(block)
     assert left(x).shape == block(x).shape
     with torch.no_grad():
@@ -254,6 +269,165 @@ def test_without_positions_the_order_of_the_tokens_does_not_count(name: str, sha
     assert not torch.allclose(whole(turned), whole(x), rtol=1e-4, atol=1e-5)
 
 
+SERIES = (7, 30)
+
+
+def series_pair(name: str, idea: str, task: Task) -> tuple[nn.Module, nn.Module]:
+    """Return a network of tokens, and the same without an idea, neither dropping anything."""
+    torch.manual_seed(0)
+    whole = build(name, inputs=SERIES, task=task)
+    torch.manual_seed(0)
+    return whole.eval(), build(ablated(name, idea), inputs=SERIES, task=task).eval()
+
+
+@pytest.mark.parametrize("name", ["transformer_tiny", "t5_efficient_tiny_nl2"])
+def test_without_positions_the_order_of_a_source_does_not_count(name: str):
+    whole, left = series_pair(name, "position", "text-to-text")
+    source, target = drawn(2, SERIES, "text-to-text")
+    with torch.inference_mode():
+        torch.testing.assert_close(left(source.flip(1), target), left(source, target))
+        assert not torch.allclose(whole(source.flip(1), target), whole(source, target))
+
+
+def test_without_positions_a_label_does_not_depend_on_the_order_behind_the_first_token():
+    whole, left = series_pair("bert_tiny", "position", "text-classification")
+    (tokens,) = drawn(2, SERIES, "text-classification")
+    turned = torch.cat([tokens[:, :1], tokens[:, 1:].flip(1)], dim=1)
+    with torch.inference_mode():
+        torch.testing.assert_close(left(turned), left(tokens))
+        assert not torch.allclose(whole(turned), whole(tokens))
+
+
+@pytest.mark.parametrize(
+    ("name", "idea", "gate", "gates"),
+    [
+        ("lstm", "forget_gate", 1, 4),
+        ("lstm", "output_gate", 3, 4),
+        ("lstm_2", "forget_gate", 1, 4),
+        ("gru", "reset_gate", 0, 3),
+    ],
+)
+def test_without_a_gate_a_network_is_the_whole_one_with_that_gate_held_open(
+    name: str, idea: str, gate: int, gates: int
+):
+    whole, left = series_pair(name, idea, "text-classification")
+    (tokens,) = drawn(2, SERIES, "text-classification")
+    with torch.inference_mode():
+        assert not torch.allclose(whole(tokens), left(tokens))
+        for parameter, weight in whole.layer.named_parameters():
+            weight.chunk(gates)[gate].fill_(50.0 if "bias" in parameter else 0.0)
+        torch.testing.assert_close(left(tokens), whole(tokens))
+    assert count(whole.layer) * (gates - 1) == count(left.layer) * gates
+
+
+def test_without_its_backward_direction_a_network_reads_nothing_later():
+    whole, left = series_pair("bilstm_2", "backward_direction", "token-classification")
+    (tokens,) = drawn(2, SERIES, "token-classification")
+    with torch.inference_mode():
+        torch.testing.assert_close(left(tokens)[:, :3], left(tokens[:, :3]))
+        assert not torch.allclose(whole(tokens)[:, :3], whole(tokens[:, :3]))
+
+
+@pytest.mark.parametrize("task", ["token-classification", "text-classification"])
+def test_without_its_backward_direction_a_network_is_the_whole_one_with_that_direction_at_rest(
+    task: Task,
+):
+    whole, left = series_pair("bilstm_2", "backward_direction", task)
+    (tokens,) = drawn(2, SERIES, task)
+    with torch.inference_mode():
+        assert not torch.allclose(whole(tokens), left(tokens))
+        for name, weight in whole.layer.named_parameters():
+            if name.endswith("_reverse"):
+                weight.zero_()  # so it shows zeros, and what reads them adds nothing
+        torch.testing.assert_close(left(tokens), whole(tokens))
+
+
+def test_a_source_that_is_not_reversed_is_read_as_the_whole_network_reads_it_turned_around():
+    whole, left = series_pair("seq2seq", "reversed_source", "text-to-text")
+    source, target = drawn(2, SERIES, "text-to-text")
+    with torch.inference_mode():
+        torch.testing.assert_close(left(source.flip(1), target), whole(source, target))
+        assert not torch.allclose(left(source, target), whole(source, target))
+
+
+@pytest.mark.parametrize("name", ["seq2seq_bahdanau", "seq2seq_luong", "seq2seq_luong_dot"])
+def test_without_attention_every_step_sees_the_mean_of_the_real_states(name: str):
+    _, left = series_pair(name, "attention", "text-to-text")
+    memory, real = torch.randn(2, 3, 4), torch.tensor([[True, True, False], [True, True, True]])
+    seen, _ = left.decoder.attention(torch.randn(2, 5, 4), memory, real)
+    means = torch.stack([memory[0, :2].mean(0), memory[1].mean(0)])
+    torch.testing.assert_close(seen, means[:, None].expand(2, 5, 4))
+
+
+def test_layers_that_are_not_shared_are_as_many_as_the_passes():
+    whole, left = series_pair("albert_tiny", "shared_layers", "text-classification")
+    assert count(left) - count(whole) == 3 * count(whole.encoder.block)
+    weights = [block.feedforward.wide.weight for block in left.encoder.blocks]
+    assert len({float(weight.detach().sum()) for weight in weights}) == 4
+
+
+def test_words_that_are_not_narrow_are_as_wide_as_the_layers():
+    _, left = series_pair("albert_tiny", "narrow_embedding", "masked-language-modeling")
+    assert left.encoder.words.weight.shape == (SERIES[1], 312)
+    assert left.dense.weight.shape == (312, 312)
+
+
+def test_gates_and_what_takes_their_place_have_as_many_weights():
+    whole, left = series_pair("stories260k", "swiglu", "language-modeling")
+    assert count(left) == count(whole)
+    assert not any("norm" not in n and p.dim() == 1 for n, p in left.named_parameters())
+
+
+def test_keys_that_are_not_shared_are_as_many_as_the_queries():
+    whole, left = series_pair("stories260k", "grouped_queries", "language-modeling")
+    assert count(left) - count(whole) == 5 * 64 * 2 * (64 - 32)
+
+
+def test_drawn_and_global_blocks_are_all_that_lies_beyond_the_neighbours():
+    layout = big_bird_layout(2, 9)
+    kernel = BigBirdKernel(layout, 4)
+    undrawn_, unglobal_ = (SURGERY[idea](kernel) for idea in ("random_blocks", "global_blocks"))
+    near = abs(np.arange(9)[:, None] - np.arange(9)) <= 1
+    assert (undrawn_.layout == big_bird_layout(2, 9, drawn=0)).all()
+    assert (unglobal_.layout == (layout & ~undrawn_.layout | near)).all()
+    assert SURGERY["random_blocks"](undrawn_) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("gpt2_nano-without-position", "language-modeling"),
+        ("gpt2_nano-without-shortcut", "text-to-text"),
+        ("stories260k-without-grouped_queries", "language-modeling"),
+        ("glm_tiny-without-block_position", "text-to-text"),
+        ("glm_tiny-without-position", "language-modeling"),
+        ("performer-without-position", "language-modeling"),
+        ("lstm-without-forget_gate", "language-modeling"),
+        ("tcn-without-dilation", "language-modeling"),
+        ("tcn-without-shortcut", "language-modeling"),
+        ("transformer_tiny-without-position", "text-to-text"),
+        ("transformer_tiny-without-shortcut", "text-to-text"),
+        ("t5_efficient_tiny_nl2-without-position", "text-to-text"),
+        ("seq2seq-without-reversed_source", "text-to-text"),
+        ("seq2seq_bahdanau-without-attention", "text-to-text"),
+        ("seq2seq_luong-without-attention", "text-to-text"),
+    ],
+)
+def test_without_an_idea_tokens_are_written_one_by_one_as_all_at_once(name: str, task: Task):
+    torch.manual_seed(0)
+    network = build(name, inputs=SERIES, task=task).eval()
+    *source, target = drawn(2, SERIES, task)
+    with torch.inference_mode():
+        state = network.begin(source[0] if source else target[:, :0], most=SERIES[0])
+        told = []
+        for token in target.split(1, dim=1):
+            logits, state = network.advance(token, state)
+            told.append(logits)
+        torch.testing.assert_close(
+            torch.cat(told, 1), network(*source, target), atol=1e-5, rtol=1e-4
+        )
+
+
 def test_what_is_fixed_is_no_part_of_the_saved_weights():
     _, left = pair("vit_tiny", "position")
     assert "positions" not in left.state_dict()
@@ -299,9 +473,9 @@ def test_a_dense_layer_computes_what_it_would_have_copied():
             "Received 'shortcuts'. Did you mean 'shortcut'?",
         ),
         (
-            "gru-without-shortcut",
+            "rnn-without-shortcut",
             None,
-            "The card of gru lists no idea that can be removed. Received 'shortcut'; "
+            "The card of rnn lists no idea that can be removed. Received 'shortcut'; "
             "`assay show NAME` says which ideas a network's card lists.",
         ),
         (

@@ -404,3 +404,11 @@ def test_a_linear_layer_on_every_position_keeps_the_field():
     assert layers_of(pointwise, (3, 8, 8))[0].field == (3, 3)
     flat = plain(nn.Conv2d(3, 4, 3), nn.Flatten(2), nn.Linear(36, 5))
     assert layers_of(flat, (3, 8, 8))[0].field == (-1, -1)
+
+
+def test_the_reach_of_causal_convolutions_is_told_by_their_formula():
+    layers = anatomy("tcn", (784, 1), 10)
+    reach = 1 + 2 * (7 - 1) * (2**8 - 1)  # two convolutions over 7 steps in each of 8 blocks
+    assert row(layers, "exit").field == (reach,)
+    assert row(layers, "blocks.0.shortcut").field == (1,)
+    assert row(layers, "head").field == (None,)

@@ -50,6 +50,18 @@ class Paper:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Text:
+    """A few words in both languages; a formula that needs none is the same in both."""
+
+    en: str
+    zh: str
+
+    def told(self, lang: Lang) -> str:
+        """Return it in one language."""
+        return self.zh if lang == "zh" else self.en
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prose:
     """What a card says in one language."""
 
@@ -127,6 +139,7 @@ class Variant:
     task: Task | None = None  # of these counts, where it is not the card's first
     reference: str = ""  # "torchvision:resnet18"
     default: bool = False  # a candidate of every study whose task fits
+    recipe: Recipe | None = None  # where it is not its card's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,12 +172,17 @@ class Card:
     paper: Paper
     en: Prose
     zh: Prose
-    departures: tuple[str, ...] = ()  # where the code differs from the paper, and why
+    aliases: tuple[str, ...] = ()  # other ids that it is found by
+    departures: tuple[Text, ...] = ()  # where the code differs from the paper, and why
     path: Path  # of the TOML file
 
     def prose(self, lang: Lang) -> Prose:
         """Return the text in one language."""
         return self.zh if lang == "zh" else self.en
+
+    def departs(self, lang: Lang) -> str:
+        """Return the departures in one language, a line each; empty if there are none."""
+        return "\n".join(departure.told(lang) for departure in self.departures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +190,8 @@ class Part(Card):
     """What networks are made of: one class or function, to be used as it stands."""
 
     code: str  # "torch.nn:ReLU" or "assay.blocks.maxout:Maxout"
-    formula: str
-    shape: str  # "(B, C, H, W) -> (B, C, 1, 1)"
+    formula: Text
+    shape: Text  # "(B, C, H, W) -> (B, C, 1, 1)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +216,9 @@ class Architecture(Card):
         """Return the variant that the card's own id stands for: its default one, else the first."""
         return next((v for v in self.variants if v.default), self.variants[0])
 
-    def recipe_for(self, task: Task) -> Recipe:
-        """Return how the entry learns a task."""
-        return self.recipes.get(task, self.recipe)
+    def recipe_for(self, variant: Variant, task: Task) -> Recipe:
+        """Return how a variant learns a task."""
+        return variant.recipe or self.recipes.get(task, self.recipe)
 
     def native_task(self, variant: Variant) -> Task:
         """Return the task whose counts `variant` states."""

@@ -17,7 +17,7 @@ _MODEL_IMPORT = re.compile(r"^from (assay\.models\.\w+\.\w+) import", re.MULTILI
 
 
 class Catalog:
-    """All cards, found by id or by a variant's name.
+    """All cards, found by id, by another name of theirs or by a variant's.
 
     Args:
         cards: In the order in which they are listed.
@@ -91,9 +91,10 @@ class Catalog:
         return [card for card in self.cards if parent in card.parents]
 
     def _add(self, card: AnyCard) -> None:
-        if card.id in self._by_id:
-            raise _duplicate("id", card.id, self._by_id[card.id], card)
-        self._by_id[card.id] = card
+        for name in (card.id, *card.aliases):
+            if name in self._by_id:
+                raise _duplicate("id", name, self._by_id[name], card)
+            self._by_id[name] = card
 
     def _add_variants(self, card: Architecture) -> None:
         for variant in card.variants:

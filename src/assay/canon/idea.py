@@ -51,17 +51,35 @@ IDEAS: Mapping[str, Idea] = {
         instead_en="a row and a column that follow each other are one square filter",
         instead_zh="相继的一行一列换成一个方形滤波器",
     ),
+    "attention": Idea(
+        en="attention to the source",
+        zh="对源序列的注意力",
+        instead_en="each step of the answer sees the same mean of the source's states",
+        instead_zh="答案的每一步看到的都是源序列各状态的同一个平均",
+    ),
     "auxiliary_heads": Idea(
         en="the auxiliary classifiers",
         zh="辅助分类器",
         instead_en="the network learns from the loss of its last classifier alone",
         instead_zh="网络只凭最后一个分类器的损失学习",
     ),
+    "backward_direction": Idea(
+        en="the backward direction",
+        zh="反向读取",
+        instead_en="the sequence is read from the first step to the last only",
+        instead_zh="序列只从第一步读到最后一步",
+    ),
     "batch_norm": Idea(
         en="batch normalisation",
         zh="批归一化",
         instead_en="nothing is normalised, and every convolution adds a bias of its own",
         instead_zh="不做任何归一化，每个卷积改为自带偏置",
+    ),
+    "block_position": Idea(
+        en="the second position, inside the blank",
+        zh="空白内的第二个位置",
+        instead_en="a token is told its place in the whole text by one number",
+        instead_zh="词元的位置只用其在全文中的序号表示",
     ),
     "bottleneck": Idea(
         en="the 1×1 bottleneck",
@@ -99,6 +117,13 @@ IDEAS: Mapping[str, Idea] = {
         instead_en="its place is taken by a full convolution over all channels",
         instead_zh="换成跨全部通道的普通卷积",
     ),
+    "dilation": Idea(
+        en="dilation",
+        zh="卷积的扩张",
+        instead_en="every convolution reads steps that lie side by side, so that the reach grows "
+        "by the same amount in each block",
+        instead_zh="每个卷积读取相邻的各步，视野随层数只按固定步数增长",
+    ),
     "distillation_token": Idea(
         en="the distillation token",
         zh="蒸馏词元",
@@ -123,6 +148,14 @@ IDEAS: Mapping[str, Idea] = {
         instead_en="all of a block's expansions are 3×3, as many as before",
         instead_zh="模块的扩展全部用 3×3，数量不变",
     ),
+    "forget_gate": Idea(
+        en="the forget gate",
+        zh="遗忘门",
+        instead_en="the memory cell keeps all that it holds, as in 1997; steps are computed one "
+        "by one, without torch's fused kernel, so that times do not compare",
+        instead_zh="记忆单元保留全部内容，与 1997 年的形式相同；各步逐一计算，"
+        "不用 torch 的融合内核，因此耗时不可比",
+    ),
     "gelu": Idea(
         en="GELU",
         zh="GELU",
@@ -134,6 +167,18 @@ IDEAS: Mapping[str, Idea] = {
         zh="幻影通道",
         instead_en="one 1×1 convolution computes all channels",
         instead_zh="所有通道都由一个 1×1 卷积算出",
+    ),
+    "global_blocks": Idea(
+        en="the global blocks",
+        zh="全局块",
+        instead_en="a block of tokens sees its neighbours and the drawn blocks only",
+        instead_zh="每块词元只看相邻的块和随机抽取的块",
+    ),
+    "grouped_queries": Idea(
+        en="shared keys and values",
+        zh="键和值的共享",
+        instead_en="every query has a key and a value of its own",
+        instead_zh="每个查询各有自己的键和值",
     ),
     "groups": Idea(
         en="grouped convolution",
@@ -183,11 +228,31 @@ IDEAS: Mapping[str, Idea] = {
         instead_en="half as many maps are made, and rectified",
         instead_zh="只生成一半的特征图，再经过 ReLU",
     ),
+    "mixtures": Idea(
+        en="the mixing of positions",
+        zh="位置的混合",
+        instead_en="every query looks at every position, at a cost that grows with the square of "
+        "the length",
+        instead_zh="每个查询都看所有位置，计算量随长度的平方增长",
+    ),
     "mlpconv": Idea(
         en="the small networks after the filters",
         zh="滤波器之后的小网络",
         instead_en="one convolution takes the place of each three",
         instead_zh="每三个卷积换成一个",
+    ),
+    "narrow_embedding": Idea(
+        en="narrow vectors of words",
+        zh="窄词向量",
+        instead_en="words have vectors of the layers' full width",
+        instead_zh="词向量的宽度与各层相同",
+    ),
+    "output_gate": Idea(
+        en="the output gate",
+        zh="输出门",
+        instead_en="the memory cell is always shown in full; steps are computed one by one, "
+        "without torch's fused kernel, so that times do not compare",
+        instead_zh="记忆单元总是全部输出；各步逐一计算，不用 torch 的融合内核，因此耗时不可比",
     ),
     "overlapping_pool": Idea(
         en="overlapping pools",
@@ -198,8 +263,14 @@ IDEAS: Mapping[str, Idea] = {
     "position": Idea(
         en="positions",
         zh="位置信息",
-        instead_en="attention is not told where a token stands",
-        instead_zh="注意力不知道词元所在的位置",
+        instead_en="attention is told neither where a token stands nor how far from another",
+        instead_zh="注意力不知道词元所在的位置，也不知道词元之间的距离",
+    ),
+    "random_blocks": Idea(
+        en="the drawn blocks",
+        zh="随机块",
+        instead_en="a block of tokens sees its neighbours and the global blocks only",
+        instead_zh="每块词元只看相邻的块和全局块",
     ),
     "reduction_1x1": Idea(
         en="the 1×1 reductions",
@@ -213,6 +284,14 @@ IDEAS: Mapping[str, Idea] = {
         instead_en="the activation is tanh",
         instead_zh="激活函数改用 tanh",
     ),
+    "reset_gate": Idea(
+        en="the reset gate",
+        zh="重置门",
+        instead_en="what is new is always made from the whole state before; steps are computed one "
+        "by one, without torch's fused kernel, so that times do not compare",
+        instead_zh="新内容总是由前一步的完整状态算出；各步逐一计算，"
+        "不用 torch 的融合内核，因此耗时不可比",
+    ),
     "residual_scale": Idea(
         en="the scaling of corrections",
         zh="残差缩放",
@@ -224,6 +303,37 @@ IDEAS: Mapping[str, Idea] = {
         zh="局部响应归一化",
         instead_en="neighbouring channels do not damp each other",
         instead_zh="相邻通道不再互相抑制",
+    ),
+    "reversed_source": Idea(
+        en="reading the source backwards",
+        zh="源序列的倒序读取",
+        instead_en="the source is read from its first token to its last",
+        instead_zh="源序列从第一个词元读到最后一个",
+    ),
+    "rms_norm": Idea(
+        en="normalisation without a mean (RMSNorm)",
+        zh="不减均值的归一化（RMSNorm）",
+        instead_en="layer normalisation takes its place, which subtracts the mean and adds a "
+        "learned constant",
+        instead_zh="改用层归一化，先减去均值，再加上可学习的偏置",
+    ),
+    "segments": Idea(
+        en="the segment embedding",
+        zh="句子编码",
+        instead_en="a token is not told which of two sentences it belongs to",
+        instead_zh="词元不知道自己属于两句中的哪一句",
+    ),
+    "sentence_pairs": Idea(
+        en="the question about two sentences",
+        zh="句子对任务",
+        instead_en="only hidden tokens are learned from, and sentences stay as they are",
+        instead_zh="只学习找回被遮住的词元，句子保持原样",
+    ),
+    "shared_layers": Idea(
+        en="the sharing of layers",
+        zh="层间参数共享",
+        instead_en="each pass has a layer of its own",
+        instead_zh="每一遍都用各自的层",
     ),
     "shifted_windows": Idea(
         en="shifted windows",
@@ -242,6 +352,12 @@ IDEAS: Mapping[str, Idea] = {
         zh="压缩-激励（SE）",
         instead_en="channels keep the strength in which they come",
         instead_zh="各通道保持原有强度",
+    ),
+    "swiglu": Idea(
+        en="the gates of the small networks (SwiGLU)",
+        zh="前馈网络的门控（SwiGLU）",
+        instead_en="two maps with swish between them take their place, with as many weights",
+        instead_zh="改为两个映射、中间用 swish，参数量不变",
     ),
     "swish": Idea(
         en="swish",
@@ -289,7 +405,8 @@ def check_removable(card: Architecture, name: str, idea: str) -> None:
     """
     if not card.removable:
         raise BadArgumentError(
-            f"The card of {name} lists no idea that can be removed. Received {idea!r}; "
+            f"The card of {name} lists no idea that can be removed"
+            f"{'' if idea == EACH else f'. Received {idea!r}'}; "
             "`assay show NAME` says which ideas a network's card lists."
         )
     if idea not in card.removable:

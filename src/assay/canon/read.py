@@ -21,6 +21,7 @@ from assay.canon.card import (
     Range,
     Shape,
     Small,
+    Text,
     Variant,
 )
 from assay.canon.search import KNOBS, fault
@@ -63,7 +64,7 @@ def _architecture(top: Table) -> Architecture:
         family=top.text("family"),
         tasks=_tasks(top),
         input=inputs,
-        variants=_variants(top.table("variants")),
+        variants=_variants(top.table("variants"), recipe),
         removable=top.texts("removable", ()),
         small=_small(top.table("small"), inputs) if "small" in top else None,
         recipe=recipe,
@@ -85,8 +86,8 @@ def _part(top: Table) -> Part:
         Part(
             **_common(top),
             code=_code(top, _OURS_OR_TORCHS, "a path, torch.nn:NAME or assay.blocks.module:NAME"),
-            formula=top.text("formula"),
-            shape=top.text("shape"),
+            formula=_words(top, "formula"),
+            shape=_words(top, "shape"),
         )
     )
 
@@ -97,12 +98,24 @@ def _common(top: Table) -> dict[str, Any]:
         "id": top.text("id"),
         "kind": top.text("kind"),
         "parents": top.texts("parents"),
+        "aliases": top.texts("aliases", ()),
         "paper": _paper(top.table("paper")),
         "en": _prose(top.table("en")),
         "zh": _prose(top.table("zh")),
-        "departures": top.texts("departures", ()),
+        "departures": tuple(map(_text, top.tables("departures"))),
         "path": top.path,
     }
+
+
+def _words(t: Table, key: str) -> Text:
+    """Return a text that may be the same in both languages, and is then written once."""
+    if isinstance(t.take(key), dict):
+        return _text(t.table(key))
+    return Text(en=t.text(key), zh=t.text(key))
+
+
+def _text(t: Table) -> Text:
+    return t.closed(Text(en=t.text("en"), zh=t.text("zh")))
 
 
 def _code(t: Table, pattern: re.Pattern[str], rule: str) -> str:
@@ -187,13 +200,13 @@ def _range(t: Table, name: str, recipe: Recipe) -> Range:
     return span
 
 
-def _variants(t: Table) -> tuple[Variant, ...]:
+def _variants(t: Table, recipe: Recipe) -> tuple[Variant, ...]:
     if not list(t):
         t.refuse("", "at least one variant, [variants.NAME]", {})
-    return tuple(_variant(name, t.table(name)) for name in t)
+    return tuple(_variant(name, t.table(name), recipe) for name in t)
 
 
-def _variant(name: str, t: Table) -> Variant:
+def _variant(name: str, t: Table, recipe: Recipe) -> Variant:
     return t.closed(
         Variant(
             name=name,
@@ -205,5 +218,6 @@ def _variant(name: str, t: Table) -> Variant:
             task=cast(Task, t.one_of("task", tuple(TASKS))) if "task" in t else None,
             reference=t.text("reference", ""),
             default=t.truth("default"),
+            recipe=_recipe(t.table("recipe"), recipe) if "recipe" in t else None,
         )
     )

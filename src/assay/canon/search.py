@@ -70,8 +70,7 @@ def space(
     """Return the ranges in which one candidate is tuned on one data set.
 
     What the card declares comes before the generic range of the same knob. Left out are knobs that
-    would change nothing here: label smoothing of what is neither one label nor an answered text,
-    shifts of what is no image, momentum without SGD, and batches larger than the training part.
+    would change nothing here: those that are `idle`, and batches larger than the training part.
 
     Args:
         declared: The card's `[search]`; empty for foreign networks.
@@ -83,13 +82,7 @@ def space(
     own = {name: span for name, span in declared.items() if span.default == value_of(recipe, name)}
     ranges = {**generic_space(recipe), **own}
     sizes = batch_sizes(ranges["batch_size"], math.inf if train_size is None else train_size)
-    useless = set()
-    if not (TASKS[task].labels or task == "text-to-text"):
-        useless.add("label_smoothing")
-    if len(inputs) != 3:
-        useless.add("reach")
-    if recipe.optimizer != "sgd":
-        useless.add("momentum")
+    useless = set(idle(task, inputs=inputs, optimizer=recipe.optimizer))
     if recipe.batch_size in sizes and len(sizes) > 1:
         ranges["batch_size"] = Range(
             default=recipe.batch_size, low=sizes[0], high=sizes[-1], log=True
@@ -97,6 +90,25 @@ def space(
     else:
         useless.add("batch_size")
     return {name: ranges[name] for name in KNOBS if name in ranges and name not in useless}
+
+
+def idle(task: Task, *, inputs: tuple[int, ...], optimizer: str) -> frozenset[str]:
+    """Return the fields of a recipe that change nothing.
+
+    They are label smoothing of what is neither one label nor an answered text, shifts of what is no
+    image, and what the other optimizer alone has.
+
+    Args:
+        task: Of the data.
+        inputs: Shape of one example.
+        optimizer: Of the recipe.
+    """
+    found = {"beta2", "epsilon"} if optimizer == "sgd" else {"momentum"}
+    if not (TASKS[task].labels or task == "text-to-text"):
+        found.add("label_smoothing")
+    if len(inputs) != 3:
+        found |= {"augment", "reach"}
+    return frozenset(found)
 
 
 def batch_sizes(span: Range, most: float = math.inf) -> list[int]:

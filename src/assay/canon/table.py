@@ -99,6 +99,14 @@ class Table:
             self.refuse(key, "a table", value)
         return Table(self.path, value, f"{self.place}{key}.")
 
+    def tables(self, key: str) -> list[Table]:
+        """Return the tables that are all called `key`; none if there is none."""
+        value = self.take(key, default=[])
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            self.refuse(key, f"tables, [[{key}]]", value)
+        places = (f"{self.place}{key}.{number}." for number in range(1, len(value) + 1))
+        return [Table(self.path, *entry) for entry in zip(value, places, strict=True)]
+
     def closed(self, value: T) -> T:
         """Return `value`, made of this table, once no key is left over."""
         self.close()

@@ -167,7 +167,7 @@ def _said(card: Architecture | None, lang: Lang) -> dict[str, str]:
         "family": card.family,
         "year": str(card.paper.year),
         "builds on": ", ".join(p.prose(lang).name for p in parents) or _word("none", lang),
-        "departures": "; ".join(card.departures) or _word("none", lang),
+        "departures": card.departs(lang) or _word("none", lang),
     }
 
 

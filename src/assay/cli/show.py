@@ -16,6 +16,7 @@ from assay.cli.columns import print_labelled, print_list
 
 SUMMARY = "print one card: idea, paper, lineage, sizes; of a variant also its layers"
 _LABELS = {
+    "also": "又名",
     "idea": "要点",
     "choose": "适用",
     "avoid": "不适用",
@@ -105,6 +106,7 @@ def _facts(card: AnyCard, named: Variant | None, of: Catalog) -> dict[str, objec
 def _lines(card: AnyCard, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
     prose, paper = card.prose(lang), card.paper
     facts = {
+        "also": ", ".join(card.aliases),
         "idea": prose.idea,
         "choose": prose.choose,
         "avoid": prose.avoid,
@@ -112,7 +114,7 @@ def _lines(card: AnyCard, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
         **(_of_part(card, lang) if isinstance(card, Part) else _of_architecture(card, lang)),
         "builds on": _names(of.parents(card.id), lang),
         "led to": _names(of.children(card.id), lang),
-        "departures": "; ".join(card.departures) or _word("none", lang),
+        "departures": card.departs(lang) or _word("none", lang),
     }
     return [(_word(label, lang), text) for label, text in facts.items() if text]
 
@@ -130,8 +132,8 @@ def _of_architecture(card: Architecture, lang: Lang) -> dict[str, str]:
 def _of_part(card: Part, lang: Lang) -> dict[str, str]:
     return {
         "kind": KINDS[card.kind] if lang == "zh" else card.kind,
-        "formula": card.formula,
-        "shape": card.shape,
+        "formula": card.formula.told(lang),
+        "shape": card.shape.told(lang),
         "code": card.code.replace(":", "."),
     }
 

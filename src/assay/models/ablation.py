@@ -1,5 +1,8 @@
 """Taking one idea out of a network, by surgery on its tree of modules.
 
+Here is how it is done in networks that read images; for those that read one thing after another
+see `assay.models.ablation_series`.
+
 What an idea is called, and what a network does in its place, stands in `assay.canon.idea`; which
 ideas an entry has, on its card. Layers that a removal has to draw anew start as strong as those
 whose place they take.
@@ -25,10 +28,12 @@ from assay.blocks.preactivation import PreActivated
 from assay.blocks.residual import Residual
 from assay.blocks.squeeze_excitation import SqueezeExcitation
 from assay.canon.card import Architecture, Shape, Variant
+from assay.canon.task import Task
 from assay.errors import BadArgumentError
+from assay.models import ablation_series
 from assay.models.build import build
 from assay.models.dry import unstarted
-from assay.models.sequence.transformer import TransformerEncoder
+from assay.models.surgery import Change, either, everywhere, fixed, replacing
 from assay.models.vision.convnext import ConvNeXtBlock
 from assay.models.vision.deit import DistilledTransformer
 from assay.models.vision.densenet import DenseLayer, norm_act_conv
@@ -42,8 +47,6 @@ from assay.models.vision.squeezenet import Fire
 from assay.models.vision.swin import SwinBlock, WindowAttention
 from assay.models.vision.vit import VisionTransformer
 from assay.models.vision.whitened_cnn import Whitening
-
-Change = Callable[[nn.Module], nn.Module | None]  # what takes a module's place; None: it stays
 
 
 def remove(idea: str, network: nn.Module) -> nn.Module | None:
@@ -74,32 +77,34 @@ def without(idea: str, network: nn.Module, name: str, inputs: Shape) -> nn.Modul
     return left
 
 
-def require(idea: str, variant: Variant, inputs: Shape) -> None:
-    """Refuse an idea that a variant does not have when built for `inputs`.
+def require(idea: str, variant: Variant, inputs: Shape, task: Task | None = None) -> None:
+    """Refuse an idea that a variant does not have when built for `inputs` and a task.
 
     Raises:
         BadArgumentError: It has no such thing.
     """
-    if not _has(idea, variant, inputs):
+    if not _has(idea, variant, inputs, task):
         raise _absent([idea], variant.name, inputs)
 
 
-def present(card: Architecture, variant: Variant, inputs: Shape) -> list[str]:
-    """Return those of a card's removable ideas that a variant has when built for `inputs`.
+def present(
+    card: Architecture, variant: Variant, inputs: Shape, task: Task | None = None
+) -> list[str]:
+    """Return the removable ideas that a variant has when built for `inputs` and a task.
 
     Raises:
         BadArgumentError: It has none of them.
     """
-    found = [idea for idea in card.removable if _has(idea, variant, inputs)]
+    found = [idea for idea in card.removable if _has(idea, variant, inputs, task)]
     if not found:
         raise _absent(card.removable, variant.name, inputs)
     return found
 
 
-def _has(idea: str, variant: Variant, inputs: Shape) -> bool:
+def _has(idea: str, variant: Variant, inputs: Shape, task: Task | None) -> bool:
     """Return whether there is something to remove; no weight is drawn to find out."""
     with unstarted():
-        return remove(idea, build(variant.name, inputs=inputs, outputs=2)) is not None
+        return remove(idea, build(variant.name, inputs=inputs, task=task)) is not None
 
 
 def _absent(ideas: Sequence[str], name: str, inputs: Shape) -> BadArgumentError:
@@ -107,18 +112,6 @@ def _absent(ideas: Sequence[str], name: str, inputs: Shape) -> BadArgumentError:
         f"Only what a network has can be removed. {name} built for inputs={tuple(inputs)} has no "
         f"{' and no '.join(ideas)}; choose another idea, another variant or larger examples."
     )
-
-
-def everywhere(network: nn.Module, change: Change) -> nn.Module | None:
-    """Apply a change to every module, inner ones first; None if it changed nothing."""
-    changed = False
-    for name, child in list(network.named_children()):
-        new = everywhere(child, change)
-        if new is not None:
-            setattr(network, name, new)
-            changed = True
-    new = change(network)
-    return new if new is not None else network if changed else None
 
 
 class Unadded(nn.Module):
@@ -514,27 +507,17 @@ def apart(module: nn.Module) -> nn.Module | None:
 def placeless(module: nn.Module) -> nn.Module | None:
     """Say nothing of where a token stands."""
     if isinstance(module, VisionTransformer | DistilledTransformer):
-        return _fixed(module, "positions", torch.zeros_like(module.positions[:, :1, :1]))
+        return fixed(module, "positions", torch.zeros_like(module.positions[:, :1, :1]))
     if isinstance(module, WindowAttention):
-        return _fixed(module, "bias", torch.zeros_like(module.bias))
-    if isinstance(module, TransformerEncoder):
-        module.position = nn.Identity()
-        return module
+        return fixed(module, "bias", torch.zeros_like(module.bias))
     return None
-
-
-def _fixed(module: nn.Module, name: str, value: Tensor) -> nn.Module:
-    """Put a constant where a parameter was."""
-    delattr(module, name)
-    module.register_buffer(name, value.detach(), persistent=False)
-    return module
 
 
 def unscaled(module: nn.Module) -> nn.Module | None:
     """Add a ConvNeXt block's branch in full."""
     if not isinstance(module, ConvNeXtBlock):
         return None
-    return _fixed(module, "layer_scale", torch.ones_like(module.layer_scale[:1]))
+    return fixed(module, "layer_scale", torch.ones_like(module.layer_scale[:1]))
 
 
 def unshifted(module: nn.Module) -> nn.Module | None:
@@ -580,12 +563,8 @@ def unskipped(module: nn.Module) -> nn.Module | None:
     return nn.Identity() if isinstance(module, DropPath) and module.p > 0 else None
 
 
-def replacing(kind: type[nn.Module], make: Callable[[], nn.Module]) -> Change:
-    """Return the change that puts what `make` returns in the place of every `kind`."""
-    return lambda module: make() if isinstance(module, kind) else None
-
-
 _CHANGES: Mapping[str, Change] = {
+    **ablation_series.CHANGES,
     "asymmetric": squared,
     "auxiliary_heads": unaided,
     "bottleneck": unsqueezed,
@@ -610,13 +589,13 @@ _CHANGES: Mapping[str, Change] = {
     "max_feature_map": uncontested,
     "mlpconv": one_convolution,
     "overlapping_pool": apart,
-    "position": placeless,
+    "position": either(placeless, ablation_series.placeless),
     "reduction_1x1": unreduced,
     "relu": replacing(nn.ReLU, nn.Tanh),
     "residual_scale": replacing(Scale, nn.Identity),
     "response_norm": replacing(nn.LocalResponseNorm, nn.Identity),
     "shifted_windows": unshifted,
-    "shortcut": straight,
+    "shortcut": either(straight, ablation_series.straight),
     "squeeze_excitation": replacing(SqueezeExcitation, nn.Identity),
     "swish": replacing(nn.SiLU, nn.ReLU),
     "token_mixing": unmixed,

@@ -162,8 +162,10 @@ class _Tracer(MacCounter):  # type: ignore[no-untyped-call]
             if first is None:
                 return
             read = next(_tensors(arguments), None)
-            if isinstance(module, nn.Linear) and read is not None and read.dim() == 4:
-                self._remember(first, self._fields.get(read))  # at each position by itself
+            if isinstance(module, nn.Linear) and read is not None:
+                field = self._fields.get(read)
+                if field and read.dim() == 2 + len(field.sizes):
+                    self._remember(first, field)  # at each position by itself
             visit = self.visits[path]
             visit.output, visit.field = tuple(first.shape[1:]), self._fields.get(first)
 

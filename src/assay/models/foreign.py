@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 Origin = Literal["canon", "timm", "torchvision", "file"]
 
+_SURGERY = ("ablation.py", "ablation_series.py", "surgery.py")  # what removes an idea
+
 # Without these two options torchvision warns, and answers with a tuple while training.
 _ONE_ANSWER: Mapping[str, Mapping[str, Any]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
@@ -112,8 +114,8 @@ def _canon_digest(whole: str, idea: str | None) -> str:
         return code_digest(card)
     if idea != EACH or not card.removable:
         check_removable(card, variant.name, idea)
-    surgery = PACKAGE / "models" / "ablation.py"
-    return _sha256(code_digest(card).encode(), idea.encode(), surgery.read_bytes())
+    surgery = ((PACKAGE / "models" / name).read_bytes() for name in _SURGERY)
+    return _sha256(code_digest(card).encode(), idea.encode(), *surgery)
 
 
 def foreign_adaptation(name: str, inputs: Shape) -> dict[str, str]:

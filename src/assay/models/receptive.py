@@ -96,6 +96,9 @@ def _largest(fields: Sequence[Field]) -> Field:
 
 def _convolution(call: Arguments, field: Field, shape: Shape) -> Field:
     windows = _windows(call["weight"].shape[2:], call["stride"], call["dilation"])
+    if len(windows) > len(field.sizes):  # a sequence as an image of one row
+        sides = call["input"].shape[2:]
+        windows = [window for window, side in zip(windows, sides, strict=True) if side > 1]
     if call["transposed"]:
         windows = [(reach // stride, 1 / stride) for reach, stride in windows]
     return field.through(windows)
