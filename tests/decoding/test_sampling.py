@@ -166,8 +166,8 @@ def test_nothing_is_computed_after_the_last_text_has_ended():
     [
         (
             {"temperature": 0.0},
-            "`temperature` must be above 0. Received temperature=0.0; for the likeliest token each "
-            "time, decode greedily.",
+            "`temperature` must be in [0.001, 1000]. Received temperature=0.0; for the likeliest "
+            "token each time, decode greedily.",
         ),
         ({"top_k": 0}, "`top_k` must be at least 1. Received top_k=0."),
         ({"top_p": 1.2}, "`top_p` must be in (0, 1]. Received top_p=1.2."),

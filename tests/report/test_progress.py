@@ -30,7 +30,7 @@ def display(shown: Progress) -> list[str]:
 def told(*events: Event, expect: tuple[list[str], int] | None = None, **facts) -> Progress:
     made = Progress(console(terminal=True, **facts))
     if expect:
-        made.expect(*expect)
+        made.expect(*expect, "sequence-classification")
     for event in events:
         made(event)
     return made
@@ -54,7 +54,7 @@ def test_a_line_tells_seeds_score_and_how_far_the_one_in_training_is():
 
 def test_the_whole_is_told_with_the_time_left(clock: list[float]):
     shown = Progress(console(terminal=True))
-    shown.expect(["mlp", "lstm"], 2)
+    shown.expect(["mlp", "lstm"], 2, "sequence-classification")
     clock[0] += 10  # planning does not count
     shown(trial("mlp", 0)[0])
     clock[0] += 6
@@ -125,15 +125,16 @@ def test_many_seeds_are_counted():
 def test_a_log_gets_a_line_for_each_trial_and_no_control_characters(clock: list[float]):
     paper = console(terminal=False)
     with Progress(paper) as shown:
-        shown.expect(["a\x1b[31m"], 2)
+        shown.expect(["a\x1b[31m"], 2, "image-classification")
         for event in (*trial("a\x1b[31m", 0), *trial("a\x1b[31m", 1)):
             shown(event)
         shown(Event(kind="fail", candidate="b", text="no\nsuch [red]shape"))
         shown(Event(kind="resume", candidate="c", seed=1, step=40, steps=100))
         shown(Event(kind="measure", candidate="c", text="0.2 ms"))
     assert paper.file.getvalue().splitlines() == [
-        "a�[31m, seed 0: 0.900 (1 of 2 trials · 0.0 s so far · about 0.0 s left)",
-        "a�[31m, seed 1: 0.900 (2 of 2 trials · 0.0 s so far)",
+        "a�[31m, seed 0: validation accuracy 0.900 "
+        "(1 of 2 trials · 0.0 s so far · about 0.0 s left)",
+        "a�[31m, seed 1: validation accuracy 0.900 (2 of 2 trials · 0.0 s so far)",
         "b: failed: no such [red]shape",
         "c, seed 1: resumed at step 40",
         "c: measured 0.2 ms",
@@ -203,3 +204,18 @@ def test_a_race_adds_seeds_to_those_it_began_with():
     events = [event for seed in range(4) for event in trial("mlp", seed)]
     shown = told(*events, *trial("lstm", 0), expect=(["mlp", "lstm"], 2))
     assert display(shown)[-1].startswith("5 of 6 trials")
+
+
+@pytest.mark.parametrize(
+    ("task", "lang", "told"),
+    [
+        ("language-modeling", "en", "m, seed 0: validation probability of a true token 0.900 ("),
+        ("forecasting", "zh", "m，种子 0：验证R² 0.900 ("),
+    ],
+)
+def test_a_finished_trial_names_what_it_was_scored_by(task: str, lang: str, told: str):
+    paper = console(terminal=False, width=200)
+    with Progress(paper, lang) as shown:
+        shown.expect(["m"], 1, task)
+        shown(trial("m", 0)[2])
+    assert paper.file.getvalue().startswith(told)

@@ -469,3 +469,17 @@ def test_the_command_refuses_a_folder_without_a_result(tmp_path: Path, capsys):
         f"assay: A run's folder holds results.json. {tmp_path} does not; `assay runs` lists the "
         "runs, and `assay runs show ID` where their files are.\n"
     )
+
+
+def test_settings_that_changed_nothing_are_not_told():
+    made = study()
+    words = " ".join(Reader(page.render(made)).words)
+    assert "Label smoothing" in words
+    assert "Momentum" in words  # some learn by SGD
+    adamw = [replace(c, recipe={**c.recipe, "optimizer": "adamw"}) for c in made.candidates]
+    task = {"task": "language-modeling", "inputs": (64, 100)}
+    text = replace(made, data={**made.data, **task}, candidates=tuple(adamw))
+    words = " ".join(Reader(page.render(text)).words)
+    assert "Weight decay" in words
+    for name in ("Label smoothing", "Momentum", "Augmentation", "Shift reach"):
+        assert name not in words

@@ -306,6 +306,15 @@ def test_texts_longer_than_the_network_reads_are_no_preprocessing_of_it(tmp_path
     assert "contradicts itself: language-modeling with inputs of shape" in refusal(folder)
 
 
+@pytest.mark.parametrize(("key", "value"), [("answer_length", "7"), ("column", ["a"])])
+def test_text_is_not_read_by_facts_of_the_wrong_kind(tmp_path: Path, key: str, value: Any):
+    folder = saved(tmp_path, "text-to-text", "transformer_tiny")
+    told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    told["preprocessing"][key] = value
+    (folder / FACTS).write_text(json.dumps(told), encoding="utf-8")
+    assert "contradicts itself: text-to-text with inputs of shape" in refusal(folder)
+
+
 def test_classes_that_do_not_fit_the_outputs_are_refused(copy: Path):
     change(copy, classes=["no", "yes"])
     assert refusal(copy) == (

@@ -101,6 +101,15 @@ def test_prompts_are_written_together_as_alone(language_model: Path, translator:
             assert len(set(alone)) > 1
 
 
+def test_a_long_prompt_takes_no_room_from_the_others(language_model: Path):
+    model = load(language_model)
+    long = "The cat sat on the mat, and the dog ran. The cat sat on the mat, and"
+    for settings in ({"temperature": 0}, {"beams": 2}):
+        alone = [model.generate(prompt, **settings)[0] for prompt in ("The cat", long)]
+        assert model.generate(["The cat", long], **settings) == alone
+        assert len(alone[0]) > 2 * len(alone[1]) > 0
+
+
 def test_beam_search_tells_scores_from_the_best_down(translator: Path):
     model = load(translator)
     writer = Generator(model.artifact, model.model)
@@ -140,6 +149,24 @@ def test_json_has_a_line_for_each_text(generate, translator: Path):
     assert set(told[0]) == {"prompt", "text", "tokens", "ended", "score"}
 
 
+def test_only_a_line_end_parts_two_prompts(
+    generate, translator: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given = "\ufeffa\u2028b\x0bc\rmat\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+    _, printed, _ = generate(translator, "--prompt", "-", "--json")
+    told = [json.loads(line)["prompt"] for line in printed.splitlines()]
+    assert told == ["a\u2028b\x0bc", "mat"]
+
+
+def test_a_language_model_predicts_nothing(language_model: Path, capsys):
+    assert main(["predict", str(language_model), str(language_model)]) == 2
+    assert capsys.readouterr().err == (
+        "assay: `predict` is for models that label, measure or answer. gpt2_nano is for "
+        "language-modeling; language models continue texts: use `generate`.\n"
+    )
+
+
 def test_prompts_come_from_the_lines_of_standard_input(
     generate, translator: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -170,7 +197,28 @@ def test_control_characters_do_not_reach_the_terminal():
         (["--seed", "-1"], "`seed` must be at least 0. Received -1."),
         (
             ["--temperature", "-1"],
-            "`temperature` must be at least 0, for the likeliest token each time. Received -1.0.",
+            "`temperature` must be 0, for the likeliest token each time, or in [0.001, 1000]. "
+            "Received -1.0.",
+        ),
+        (
+            ["--temperature", "inf"],
+            "`temperature` must be 0, for the likeliest token each time, or in [0.001, 1000]. "
+            "Received inf.",
+        ),
+        (
+            ["--temperature", "1e-300"],
+            "`temperature` must be 0, for the likeliest token each time, or in [0.001, 1000]. "
+            "Received 1e-300.",
+        ),
+        (
+            ["--temperature", "0", "--top-k", "3"],
+            "`top_k` and `top_p` say among which tokens to draw. Received one of them with "
+            "temperature 0, which draws none; give a temperature such as 0.8.",
+        ),
+        (["--n-best", "0"], "`n_best` must be at least 1. Received 0."),
+        (
+            ["--beams", "2", "--length-penalty", "nan"],
+            "`length_penalty` must be a finite number. Received nan.",
         ),
         (["--beams", "0"], "`beams` must be at least 1. Received 0."),
         (

@@ -13,6 +13,7 @@ from ship_models import Trained
 
 from assay.cli import main
 from assay.ship.load import load
+from assay.store.store import Store
 
 
 @pytest.fixture
@@ -135,6 +136,24 @@ def test_an_image_is_nothing_for_a_table_model(predict, regressor: Trained, phot
         "This model reads .csv, .tsv, .parquet, .npz files, not images. Received "
         f"{str(path)!r}; give the rows in such a file.",
     )
+
+
+def test_a_folder_is_nothing_for_a_sequence_model(predict, sequence_model: Trained, tmp_path: Path):
+    assert predict(sequence_model, tmp_path) == failure(
+        2,
+        [],
+        f"This model reads .npz files, not images. Received {str(tmp_path)!r}; give the sequences "
+        "in such a file.",
+    )
+
+
+def test_no_name_is_not_the_folder_one_stands_in(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    Store.open("assay-runs").close()
+    for words in (["predict", "", "x.csv"], ["report", ""]):
+        assert main(words) == 2
+        said = f"assay: No run '' in {tmp_path / 'assay-runs' / 'assay.db'}. "
+        assert capsys.readouterr().err == said + "`assay runs` lists them.\n"
 
 
 def test_an_npz_of_other_arrays_is_refused(predict, row_model: Trained, tmp_path: Path):

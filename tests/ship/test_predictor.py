@@ -160,8 +160,8 @@ def test_values_have_no_probabilities(regressor: Trained):
     with pytest.raises(BadArgumentError) as caught:
         load(regressor.folder).predict_proba([[1, 2, "Ulm"]])
     assert str(caught.value) == (
-        "`predict_proba` is for classifiers. This model predicts values (softmax_regression, "
-        "tabular-regression); use `predict`."
+        "`predict_proba` is for models with one label for each example. This model gives values "
+        "(softmax_regression, tabular-regression); use `predict`."
     )
 
 

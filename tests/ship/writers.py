@@ -25,7 +25,6 @@ def facts(task: str, *, kind: str = "bpe", name: str = "gpt2_nano", **changes) -
     size = read_by.vocabulary
     preprocessing = {
         "kind": "tokens",
-        "task": task,
         "tokenizer": read_by.facts(),
         "length": CONTEXT,
         "vocabulary": size,

@@ -44,6 +44,32 @@ def test_runs_are_listed_oldest_first(runs: Path, capsys: pytest.CaptureFixture[
     assert (rows[2][0], rows[2][2:]) == ("xyz", ["finished", "digits", "0", "of", "0"])
 
 
+def test_the_divisions_of_a_joined_run_are_listed_on_demand(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+):
+    with Store.open(runs) as store:
+        store.add_study("joined", {}, [], {"name": "digits", "parts": ["xyz"]})
+    _, out, _ = call(capsys, "--store", runs)
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["abc123", "joined"]
+    assert lines[3:] == [
+        "",
+        "and 1 more, joined in these by --splits: `assay runs --all` lists them",
+    ]
+    _, out, _ = call(capsys, "--all", "--store", runs)
+    assert [line.split()[0] for line in out.splitlines()] == ["ID", "abc123", "xyz", "joined"]
+
+
+def test_wide_characters_take_two_places_in_the_list(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+):
+    with Store.open(runs) as store:
+        store.add_study("wide", {}, [], {"name": "数据"})
+    _, out, _ = call(capsys, "--store", runs)
+    lines = out.splitlines()
+    assert lines[3].index("0 of 0") + 2 == lines[2].index("0 of 0")
+
+
 def test_a_run_is_shown_whole_with_the_way_to_continue(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -89,13 +89,18 @@ def _fitted(cell: str, wide: int) -> str:
 
 
 def print_labelled(rows: Sequence[tuple[str, str]]) -> None:
-    """Print a label and a text a row; on a terminal long texts are folded beside their label."""
+    """Print a label and its text a row, all lines of the text beside the label.
+
+    On a terminal long lines are folded.
+    """
     room = _room() - max(_width(label) for label, _ in rows) - 2
     print_columns(
         [
             (label if i == 0 else "", line)
             for label, text in rows
-            for i, line in enumerate(fold(text, room))
+            for i, line in enumerate(
+                line for given in text.split("\n") for line in fold(given, room)
+            )
         ]
     )
 

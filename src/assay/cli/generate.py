@@ -135,12 +135,12 @@ def _prompts(given: list[str] | None) -> list[str]:
 
 def _lines() -> list[str]:
     try:
-        lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"Prompts must be UTF-8. Standard input is not, at byte {error.start + 1}; convert it."
         ) from error
-    return [line for line in lines if line.strip()]
+    return [line for line in text.replace("\r", "\n").split("\n") if line.strip()]
 
 
 def _stream(generator: Generator, prompt: str, settings: Settings) -> None:

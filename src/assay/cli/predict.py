@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="an image, a folder of images, a table (.csv, .tsv, .parquet), a .npz, a text (.txt) "
-        "or .jsonl",
+        help="an image, a folder of images, a table (.csv, .tsv, .parquet), a .npz, a text (.txt), "
+        ".jsonl or .conll",
     )
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to name (3)")
     parser.add_argument("--json", action="store_true", help="for programs: one JSON line each")
@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _as_json(answer: Answer) -> str:
     facts: dict[str, object] = {"input": answer.source}
-    if answer.value is None:
+    if answer.words:
+        facts |= {"words": answer.words, "tags": answer.tags}
+    elif answer.value is None:
         facts["label"] = answer.label
         if answer.probabilities:
             facts["probabilities"] = answer.probabilities
@@ -68,9 +70,18 @@ def _as_json(answer: Answer) -> str:
 
 
 def _as_text(answer: Answer) -> str:
+    if answer.words:
+        return _as_conll(answer)
     if answer.value is not None:
         return f"{shown(answer.source)}  {answer.value:.6g}"
     if not answer.probabilities:
         return f"{shown(answer.source)}  {shown(answer.label, most=len(answer.label))}"
     named = [f"{shown(label)} {share:.1%}" for label, share in answer.probabilities.items()]
     return f"{shown(answer.source)}  {'  '.join(named)}"
+
+
+def _as_conll(answer: Answer) -> str:
+    """Return a sentence as files of tagged words have it: a word and its tag on each line."""
+    pairs = zip(answer.words, answer.tags, strict=True)
+    lines = [f"{shown(word, most=len(word))}\t{shown(tag)}" for word, tag in pairs]
+    return "\n".join([f"# {shown(answer.source)}", *lines, ""])

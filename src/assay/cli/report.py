@@ -48,7 +48,7 @@ def find_folder(run: str, store: str | None) -> Path:
         store: Where ids are looked up; `assay-runs` in the working folder when None.
     """
     folder = Path(run)
-    if not _is_folder(folder):
+    if not run or not _is_folder(folder):
         return _in_store(run, store)
     if not (folder / RESULTS).is_file():
         raise MissingPathError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from assay.cli.columns import print_columns
 from assay.errors import BadArgumentError
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="a run's id, or how it begins")
     parser.add_argument(
         "--store", metavar="WHERE", help="folder or URL; the default is assay-runs/ here"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="list: also each division that `--splits` joined"
     )
     parser.add_argument("--json", action="store_true", help="for programs: the same facts as JSON")
     parser.add_argument("--yes", action="store_true", help="rm: remove without asking")
@@ -58,11 +62,15 @@ def _list(store: Store, args: argparse.Namespace) -> int | None:
     if args.json:
         print(json.dumps([asdict(study) for study in studies], ensure_ascii=False, indent=2))
         return None
+    parts = {part for s in studies for part in s.data.get("parts", ())}
+    shown = [s for s in studies if args.all or s.id not in parts]
     rows = [
-        (s.id, s.created, s.status, _printable(s.data.get("name", "")), _progress(s))
-        for s in studies
+        (s.id, s.created, s.status, _printable(s.data.get("name", "")), _progress(s)) for s in shown
     ]
-    _print_table(("ID", "CREATED", "STATUS", "DATA", "TRIALS"), rows)
+    print_columns([("ID", "CREATED", "STATUS", "DATA", "TRIALS"), *rows])
+    if len(shown) < len(studies):
+        count = len(studies) - len(shown)
+        print(f"\nand {count} more, joined in these by --splits: `assay runs --all` lists them")
     return None
 
 
@@ -78,7 +86,7 @@ def _show(store: Store, args: argparse.Namespace) -> int | None:
     _print_facts({k: v for k, v in {**study.data, **study.request}.items() if _is_short(v)})
     print()
     rows = [_trial_row(s, records.get(h)) for s, h in zip(study.specs, study.trials, strict=True)]
-    _print_table(("CANDIDATE", "SEED", "STATUS", "STEPS", "SECONDS", "RESULT"), rows)
+    print_columns([("CANDIDATE", "SEED", "STATUS", "STEPS", "SECONDS", "RESULT"), *rows])
     if study.status == "stopped":
         where = f" --store {args.store}" if args.store else ""
         print(f"\ncontinue with: assay resume {study.id}{where}")
@@ -128,14 +136,6 @@ def _is_short(value: Any) -> bool:
 def _print_facts(facts: Mapping[str, Any]) -> None:
     for label, value in facts.items():
         print(f"{_printable(label):<14}", _printable(value))
-
-
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
-        print(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
 
 
 def _printable(value: Any) -> str:

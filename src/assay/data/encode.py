@@ -109,8 +109,8 @@ def encode_texts(texts: Sequence[str], preprocessing: Mapping[str, Any]) -> np.n
     """Return texts as stored examples, each cut to the length of training.
 
     Args:
-        texts: One for each example; for a task with a label for each word, words between spaces.
-        preprocessing: Of tokens.
+        texts: One for each example.
+        preprocessing: Of tokens, for a task with an answer to each text.
 
     Shape:
         -> (N, T) int32
@@ -120,21 +120,11 @@ def encode_texts(texts: Sequence[str], preprocessing: Mapping[str, Any]) -> np.n
         MissingExtraError: The tokenizer's library is not installed.
     """
     from assay.data.text import clean
-    from assay.data.text_fit import encoded, words_encoded
-    from assay.data.tokenizer import open_tokenizer
+    from assay.data.text_fit import encoded
+    from assay.data.tokenizer import tokenizer_of
 
-    tokenizer = open_tokenizer(preprocessing["tokenizer"])
-    if tokenizer.vocabulary != preprocessing["vocabulary"]:
-        raise DataError(
-            "The tokenizer and the model must have one vocabulary. They have "
-            f"{tokenizer.vocabulary:,} and {preprocessing['vocabulary']:,} tokens; train the model "
-            "again."
-        )
     texts = [clean(text, f"Text {at + 1}") for at, text in enumerate(texts)]
-    if preprocessing["task"] == "token-classification":
-        found, _ = words_encoded(tokenizer, [text.split() for text in texts])
-    else:
-        found = encoded(tokenizer, texts)
+    found = encoded(tokenizer_of(preprocessing), texts)
     return found.padded(
         preprocessing["length"], begin=preprocessing["begin"], end=preprocessing["end"]
     )
@@ -153,17 +143,17 @@ def encode_words(
         -> (N, T) int32, (N, W) int64; -1 where a word was cut off or there is none
 
     Raises:
-        DataError: A word is empty or no text.
+        DataError: A word is empty or no text, or the tokenizer is not the model's.
         MissingExtraError: The tokenizer's library is not installed.
     """
     from assay.data.text import clean
     from assay.data.text_fit import words_encoded
-    from assay.data.tokenizer import open_tokenizer
+    from assay.data.tokenizer import tokenizer_of
 
     for at, sentence in enumerate(sentences):
         for word in sentence:
             clean(word, f"Each word of sentence {at + 1}")
-    found, first = words_encoded(open_tokenizer(preprocessing["tokenizer"]), sentences)
+    found, first = words_encoded(tokenizer_of(preprocessing), sentences)
     length, begin, end = (preprocessing[key] for key in ("length", "begin", "end"))
     places = first.padded(int(first.lengths.max(initial=1)), fill=-1 - begin).astype(np.int64)
     places += begin

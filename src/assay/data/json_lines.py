@@ -206,6 +206,30 @@ def _pairs(
     )
 
 
+def words_of(
+    rows: Sequence[Mapping[str, Any]], numbers: Sequence[int], key: str, path: Path
+) -> list[list[str]]:
+    """Return the words of every object.
+
+    Args:
+        rows: The objects.
+        numbers: The line of each.
+        key: That holds the words.
+        path: The file, for messages.
+
+    Raises:
+        DataError: One of them is no list of strings.
+    """
+    words = _field(rows, numbers, key, path, list)
+    for number, word in zip(numbers, words, strict=True):
+        if not all(isinstance(each, str) for each in word):
+            raise DataError(
+                f"The words in {shown(path)} must be strings. Line {number} has another value; "
+                "correct it."
+            )
+    return words
+
+
 def _tagged(
     path: Path,
     rows: Sequence[Mapping[str, Any]],
@@ -214,7 +238,7 @@ def _tagged(
     options: Options,
 ) -> Raw:
     keys = [str(key) for key in rows[0]]
-    words = _field(rows, numbers, by_name(keys, WORDS) or WORDS[0], path, list)
+    words = words_of(rows, numbers, by_name(keys, WORDS) or WORDS[0], path)
     tags = _field(rows, numbers, by_name(keys, TAGS) or TAGS[0], path, list)
     sentences = []
     for number, word, tag in zip(numbers, words, tags, strict=True):
@@ -222,11 +246,6 @@ def _tagged(
             raise DataError(
                 f"Every object of {shown(path)} must have a tag for each word. Line {number} has "
                 f"{len(word)} words and {len(tag)} tags; correct it."
-            )
-        if not all(isinstance(each, str) for each in word):
-            raise DataError(
-                f"The words in {shown(path)} must be strings. Line {number} has another value; "
-                "correct it."
             )
         if word:
             sentences.append(Sentence(line=number, words=word, tags=[str(each) for each in tag]))

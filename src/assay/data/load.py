@@ -14,10 +14,11 @@ from typing import Any, cast
 from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.describe import describe
 from assay.data.names import shown
-from assay.data.prepare import FORMAT, Options, Source, digest, open_prepared, prepare
+from assay.data.prepare import FORMAT, Options, Source, open_prepared, prepare
 from assay.data.recognise import recognise
 from assay.data.scratch import scratch
 from assay.data.split import MOST_TEST, SHARES, TEST, Role
+from assay.engine.spec import digest
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, nearest
 
 __all__ = ["describe", "load", "load_arrays", "open_prepared"]

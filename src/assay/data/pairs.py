@@ -133,8 +133,13 @@ def side_names(names: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def _read(path: Path, options: Options) -> Raw:
-    file = TextFile(path)
+def pair_lines(file: TextFile) -> tuple[list[str], list[str], list[str]]:
+    """Return the sources, the answers and the line of each pair of a .tsv of two columns.
+
+    Raises:
+        DataError: A line has not two cells, or there is no pair.
+    """
+    path = file.path
     sources: list[str] = []
     answers: list[str] = []
     ids: list[str] = []
@@ -154,6 +159,12 @@ def _read(path: Path, options: Options) -> Raw:
         ids.append(f"line {number}")
     if not ids:
         raise DataError(f"{shown(path)} holds no pairs; give two texts on each line.")
+    return sources, answers, ids
+
+
+def _read(path: Path, options: Options) -> Raw:
+    file = TextFile(path)
+    sources, answers, ids = pair_lines(file)
     return pairs(
         sources,
         answers,

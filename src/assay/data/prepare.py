@@ -17,6 +17,7 @@ import numpy as np
 from assay.data.dataset import PARTS, TASKS, Dataset, Task
 from assay.data.names import Note, shown
 from assay.data.split import SHARES, TEST, Named, Role, Split, divide
+from assay.engine.spec import digest
 from assay.errors import DataError
 
 FORMAT = 1  # of the prepared folder and of the encoding; a change prepares everything again
@@ -188,11 +189,6 @@ def named_column(folder: Path, role: Role) -> Named | None:
         if role not in found:
             return None
         return Named(name=str(found[f"{role}_name"]), values=found[role])
-
-
-def digest(value: object) -> str:
-    """Return the sha256 of a JSON-able value, the same whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _facts(meta: dict[str, Any]) -> dict[str, Any]:

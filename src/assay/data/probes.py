@@ -17,12 +17,13 @@ from assay.canon.task import TASKS, Task
 from assay.data.arrays import memory_limit, target_facts
 from assay.data.encode import fit_sequences
 from assay.data.names import shown
-from assay.data.prepare import Options, Raw, Source, digest
+from assay.data.prepare import Options, Raw, Source
 from assay.data.probe_brackets import brackets
 from assay.data.probe_listops import LISTOPS, listops
 from assay.data.probe_memory import BLANK, COPIED, GO, adding, copy, key_characters, parity, recall
 from assay.data.split import groups_of
 from assay.data.tokens import STRINGS
+from assay.engine.spec import digest
 from assay.errors import BadArgumentError, nearest
 
 Drawn = tuple[np.ndarray, np.ndarray]  # examples and answers

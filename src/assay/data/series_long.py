@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,18 +43,12 @@ def _read(path: Path, options: Options) -> Raw:
     frame, where = read_table(path), shown(path)
     _check_columns(frame, options, where)
     ids = str(options.series)
-    codes, names = series_ids(frame, ids, where)
-    order = np.argsort(codes, kind="stable")
-    if options.time is not None:
-        times = read_named(frame[options.time], "time", name=options.time, where=where).values
-        order = np.lexsort((times, codes))
-        _refuse_twice(order, codes, times, frame, options, where)
+    codes, names, order = _ordered(frame, ids, options.time, where)
     counts = np.bincount(codes)
     firsts = np.r_[0, np.cumsum(counts)[:-1]]
     keep = _steps(counts, names, options, where)
-    rows = order[(firsts + counts - keep)[:, None] + np.arange(keep)]  # (N, T)
-    features, notes = _features(frame, options, where)
-    x = np.ascontiguousarray(features[rows])  # (N, T, F)
+    kept, notes = _features(frame, options, where)
+    x = _last(_numbers(frame, kept, where), order, counts, keep)
     label = _constant(frame, str(options.target), order, firsts, codes, names, where)
     target = read_target(
         label, kind="sequence", task=options.task, where=where, what=f"Column {options.target!r}"
@@ -75,18 +70,83 @@ def _read(path: Path, options: Options) -> Raw:
         classes=target.classes,
         content=content.hexdigest(),
         groups=groups_of(x),
-        fit=partial(_fit, x, target.y, str(options.target)),
+        fit=partial(_fit, x, target.y, options, kept),
         ids=tuple(names),
         notes=notes,
         named=named,
     )
 
 
+def read_long(
+    frame: pd.DataFrame, preprocessing: Mapping[str, Any], where: str
+) -> tuple[np.ndarray, list[str]]:
+    """Return the last steps of each sequence in a table like that of training, and their names.
+
+    Args:
+        frame: With the columns of training; that of the label may be missing.
+        preprocessing: Of a data set of long sequences.
+        where: The file, for messages.
+
+    Shape:
+        -> (N, T, F) float64
+
+    Raises:
+        DataError: A column or a step is missing, or a value is no finite number.
+    """
+    ids, time, kept = (preprocessing[key] for key in ("series_column", "time_column", "columns"))
+    lost = [name for name in (ids, time, *kept) if name and name not in frame.columns]
+    if lost:
+        raise DataError(
+            f"A table to predict needs the columns of training. {where} lacks {listed(lost)}; add "
+            "them."
+        )
+    texts = [name for name in kept if frame[name].dtype.kind not in "iufb"]
+    if texts:
+        raise DataError(
+            f"Column {shown(texts[0])!r} must hold numbers, as in training. In {where} it holds "
+            "other values; correct them."
+        )
+    codes, names, order = _ordered(frame, ids, time, where)
+    counts, steps = np.bincount(codes), preprocessing["steps"]
+    short = int(np.argmin(counts))
+    if counts[short] < steps:
+        raise DataError(
+            f"Every sequence must have {steps:,} steps, as in training. In {where} "
+            f"{names[short]!r} has {counts[short]:,}; add steps, or remove it."
+        )
+    return _last(_numbers(frame, kept, where), order, counts, steps), names
+
+
+def _ordered(
+    frame: pd.DataFrame, ids: str, time: str | None, where: str
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return each row's sequence, the sequences' names, and the rows sequence by sequence."""
+    codes, names = series_ids(frame, ids, where)
+    if time is None:
+        return codes, names, np.argsort(codes, kind="stable")
+    times = read_named(frame[time], "time", name=time, where=where).values
+    order = np.lexsort((times, codes))
+    _refuse_twice(order, codes, times, frame, ids, time, where)
+    return codes, names, order
+
+
+def _last(features: np.ndarray, order: np.ndarray, counts: np.ndarray, keep: int) -> np.ndarray:
+    """Return the last steps of each sequence, (N, T, F)."""
+    ends = np.cumsum(counts)
+    return np.ascontiguousarray(features[order[(ends - keep)[:, None] + np.arange(keep)]])
+
+
 def _fit(
-    x: np.ndarray, y: np.ndarray, name: str, train: np.ndarray
+    x: np.ndarray, y: np.ndarray, options: Options, kept: list[str], train: np.ndarray
 ) -> tuple[np.ndarray, dict[str, Any]]:
     stored, facts = fit_sequences(x, train)
-    return stored, facts | {"target": target_facts(name, y, train)}
+    return stored, {
+        **facts,
+        "target": target_facts(str(options.target), y, train),
+        "columns": kept,
+        "series_column": options.series,
+        "time_column": options.time,
+    }
 
 
 def _check_columns(frame: pd.DataFrame, options: Options, where: str) -> None:
@@ -121,17 +181,18 @@ def _refuse_twice(
     codes: np.ndarray,
     times: np.ndarray,
     frame: pd.DataFrame,
-    options: Options,
+    ids: str,
+    time: str,
     where: str,
 ) -> None:
     same = (np.diff(codes[order]) == 0) & (np.diff(times[order]) == 0)
     if same.any():
         at = int(np.argmax(same))
         first, second = sorted((int(order[at]), int(order[at + 1])))
-        name = shown(frame[options.series].iloc[first], most=40)
+        name = shown(frame[ids].iloc[first], most=40)
         raise DataError(
             f"A sequence may have one row for each time. In {where} rows {first + 1} and "
-            f"{second + 1} of {name!r} have the same {shown(options.time)!r}, and "
+            f"{second + 1} of {name!r} have the same {shown(time)!r}, and "
             f"{int(same.sum()) - 1:,} more; keep one of them."
         )
 
@@ -167,11 +228,11 @@ def _steps(counts: np.ndarray, names: list[str], options: Options, where: str) -
 
 def _features(
     frame: pd.DataFrame, options: Options, where: str
-) -> tuple[np.ndarray, tuple[Note, ...]]:
-    """Return the columns of numbers (rows, F), and a note on the others.
+) -> tuple[list[str], tuple[Note, ...]]:
+    """Return the columns of numbers that vary, and a note on the others.
 
     Raises:
-        DataError: There are none, or a number is missing or infinite.
+        DataError: There are none.
     """
     apart = {options.series, options.target, options.time, options.group}
     rest = [str(name) for name in frame.columns if name not in apart]
@@ -182,6 +243,21 @@ def _features(
             f"A sequence needs at least one column of numbers that vary. {where} has none besides "
             f"{listed(sorted(filter(None, apart)))}; add columns."
         )
+    if not left:
+        return kept, ()
+    note = {
+        "en": f"Columns left out as constant or not numbers: {listed(left)}.",
+        "zh": f"以下列为常量或不是数值，未使用：{listed(left)}。",
+    }
+    return kept, (note,)
+
+
+def _numbers(frame: pd.DataFrame, kept: list[str], where: str) -> np.ndarray:
+    """Return the columns (rows, F).
+
+    Raises:
+        DataError: A number is missing or infinite.
+    """
     values = frame[kept].to_numpy(dtype=np.float64, na_value=np.nan)
     lost = ~np.isfinite(values)
     if lost.any():
@@ -191,13 +267,7 @@ def _features(
             f"are missing or infinite, first in row {row + 1} of {shown(kept[at])!r}; fill them "
             "in, or remove the sequence."
         )
-    if not left:
-        return values, ()
-    note = {
-        "en": f"Columns left out as constant or not numbers: {listed(left)}.",
-        "zh": f"以下列为常量或不是数值，未使用：{listed(left)}。",
-    }
-    return values, (note,)
+    return values
 
 
 def _constant(

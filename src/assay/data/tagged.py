@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,18 @@ def tagged_file(path: Path, options: Options) -> Source:
     return Source(
         name=path.stem, where=str(path), files=(path,), read=lambda _: _read(path, options)
     )
+
+
+def words_in(path: Path) -> list[Sentence]:
+    """Return the sentences of a file with a word on each line; its tags are not looked at.
+
+    Raises:
+        DataError: There are none, or a word is no text.
+    """
+    sentences = list(_sentences(TextFile(path), least=1))
+    if not sentences:
+        raise DataError(f"{shown(path)} holds no words; give one on each line.")
+    return [replace(each, words=_clean(each, str(path)), tags=()) for each in sentences]
 
 
 def tagged(
@@ -115,8 +127,8 @@ def _clean(sentence: Sentence, source: str) -> list[str]:
     return list(sentence.words)
 
 
-def _sentences(file: TextFile) -> Iterator[Sentence]:
-    """Yield sentences; every line must have as many columns as the first."""
+def _sentences(file: TextFile, *, least: int = 2) -> Iterator[Sentence]:
+    """Yield sentences; every line must have as many columns as the first, and `least` of them."""
     words: list[str] = []
     tags: list[str] = []
     begin, columns = 1, 0
@@ -130,13 +142,13 @@ def _sentences(file: TextFile) -> Iterator[Sentence]:
         if line.startswith("# ") and not words:
             continue
         columns = columns or len(cells)
-        if len(cells) != columns or columns < 2:
+        if len(cells) != columns or columns < least:
             raise DataError(
                 f"Every line of {shown(file.path)} must have a word and, in the last of "
                 f"{max(columns, 2)} columns, its tag. Line {number} has {len(cells)} "
                 f"column{'s' * (len(cells) > 1)}; correct it."
             )
-        if not cells[0].strip() or not cells[-1].strip():
+        if not cells[0].strip() or (least > 1 and not cells[-1].strip()):
             missing = "word" if not cells[0].strip() else "tag"
             raise DataError(
                 f"Every line of {shown(file.path)} must have a word and its tag. Line {number} has "

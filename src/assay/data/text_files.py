@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assay.data.json_lines import objects
+from assay.data.json_lines import WORDS, objects, words_of
 from assay.data.names import listed, shown
-from assay.data.pairs import SIDES
+from assay.data.pairs import SIDES, is_pair_file, pair_lines
 from assay.data.table import read_table
+from assay.data.tagged import ENDINGS, words_in
 from assay.data.text import TextFile, clean
 from assay.data.text_names import TEXTS, TEXTS_ZH, by_name
 from assay.data.text_table import is_free_text
@@ -19,11 +20,15 @@ TABLES = (".csv", ".tsv", ".parquet")
 LINES = (".jsonl", ".ndjson")
 
 
-def texts_in(path: Path) -> list[tuple[str, str]]:
+def texts_in(
+    path: Path, *, column: str | None = None, pairs: bool = False
+) -> list[tuple[str, str]]:
     """Return the texts of a file or of a folder of .txt files, each with a name to find it by.
 
     Args:
         path: A .txt file is one text; the rows of a table and of JSON lines are one each.
+        column: That was chosen for the training text; it is used where the file has it.
+        pairs: Whether a .tsv may hold pairs without a header, whose first sides are meant.
 
     Raises:
         BadArgumentError: It is none of these.
@@ -39,27 +44,62 @@ def texts_in(path: Path) -> list[tuple[str, str]]:
         return [(str(path), clean("".join(TextFile(path).pieces()), shown(path)))]
     if ending in LINES:
         rows = [*objects(TextFile(path))]
-        return _of_rows([row for _, row in rows], [f"line {n}" for n, _ in rows], path)
+        if not rows:
+            raise DataError(f"{shown(path)} holds no objects; give one on each line.")
+        return _of_rows([row for _, row in rows], [f"line {n}" for n, _ in rows], path, column)
+    if pairs and ending == ".tsv" and is_pair_file(path):
+        sources, _, lines = pair_lines(TextFile(path))
+        return _of_rows([{"text": source} for source in sources], lines, path, None)
     if ending in TABLES:
         frame = read_table(path)
         free = [name for name in frame.columns if is_free_text(frame[name])]
-        chosen = frame[free] if free and by_name(frame.columns, _NAMES) is None else frame
+        named = column in frame.columns or by_name(frame.columns, _NAMES) is not None
+        chosen = frame[free] if free and not named else frame
         names = [f"row {at + 1}" for at in range(len(frame))]
-        return _of_rows(chosen.to_dict("records"), names, path)
+        return _of_rows(chosen.to_dict("records"), names, path, column)
     raise BadArgumentError(
         f"This model reads texts: .txt, {', '.join((*LINES, *TABLES))}. Received "
         f"{shown(path.name)!r}; give such a file."
     )
 
 
+def sentences_in(path: Path, *, column: str | None = None) -> list[tuple[str, Sequence[str]]]:
+    """Return the words of each sentence of a file or folder, with a name to find it by.
+
+    Args:
+        path: As `texts_in`, whose texts have a space between words; JSON lines may have lists of
+            words, and .conll and its like have a word on each line, first of its columns.
+        column: As `texts_in`.
+
+    Raises:
+        BadArgumentError: It is none of these.
+        DataError: It holds no words.
+    """
+    ending = path.suffix.lower()
+    if ending in ENDINGS and not path.is_dir():
+        return [(f"{path} line {each.line}", each.words) for each in words_in(path)]
+    if ending in LINES and not path.is_dir():
+        rows = [*objects(TextFile(path))]
+        key = by_name(rows[0][1], WORDS) if rows else None
+        if key is not None:
+            numbers, found = [n for n, _ in rows], [row for _, row in rows]
+            return [
+                (f"{path} line {number}", words)
+                for number, words in zip(numbers, words_of(found, numbers, key, path), strict=True)
+                if words
+            ]
+    return [(name, text.split()) for name, text in texts_in(path, column=column)]
+
+
 _NAMES = (*TEXTS, *TEXTS_ZH, *(source for source, _ in SIDES))
 
 
 def _of_rows(
-    rows: Sequence[Mapping[Any, Any]], names: Sequence[str], path: Path
+    rows: Sequence[Mapping[Any, Any]], names: Sequence[str], path: Path, column: str | None
 ) -> list[tuple[str, str]]:
     keys = list(rows[0]) if rows else []
-    key = by_name(keys, _NAMES) or (str(keys[0]) if len(keys) == 1 else None)
+    alone = str(keys[0]) if len(keys) == 1 else None
+    key = column if column in keys else by_name(keys, _NAMES) or alone
     if key is None:
         raise DataError(
             f"One column of {shown(path)} must be the text, called text or source, or be the only "

@@ -1,11 +1,12 @@
 """What is learnt of text from its training part: the tokenizer and the length of an example.
 
-    {"kind": "tokens", "task": ..., "tokenizer": {...}, "length": T, "vocabulary": V,
-     "language": "zh" or "other", "begin": bool, "end": bool, "cut": int, "answer_length": U}
+    {"kind": "tokens", "tokenizer": {...}, "length": T, "vocabulary": V,
+     "language": "zh" or "other", "begin": bool, "end": bool, "column": "body" or null,
+     "cut": int, "answer_length": U}
 
 `cut` says how many examples lost their end; `begin` and `end` say whether an example is put between
-the marks 2 and 3; `answer_length` is there for pairs only. The language is Chinese where most words
-are.
+the marks 2 and 3; `column` is that of the text, if it was named; `answer_length` is there for pairs
+only. The language is Chinese where most words are.
 """
 
 from __future__ import annotations
@@ -40,30 +41,30 @@ _NAMES: dict[Kind, tuple[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Learnt:
-    """A tokenizer, the language it was learnt from, and how to say so."""
+    """A tokenizer, the language it was learnt from, where the text stood, and how to say so."""
 
     tokenizer: Tokenizer
     chinese: bool
+    column: str | None
     note: Note
 
-    def facts(self, task: Task, *, length: int, begin: bool, end: bool) -> dict[str, Any]:
+    def facts(self, *, length: int, begin: bool, end: bool) -> dict[str, Any]:
         """Return the preprocessing of a data set.
 
         Args:
-            task: Of the data set.
             length: Tokens of an example, with the marks.
             begin: Whether an example begins with a mark.
             end: Whether it ends with one.
         """
         return {
             "kind": "tokens",
-            "task": task,
             "tokenizer": self.tokenizer.facts(),
             "length": length,
             "vocabulary": self.tokenizer.vocabulary,
             "language": "zh" if self.chinese else "other",
             "begin": begin,
             "end": end,
+            "column": self.column,
         }
 
 
@@ -90,7 +91,7 @@ def learn(texts: Sequence[str], options: Options, *, task: Task) -> Learnt:
         "zh": f"文本按{zh}读取，词表共 {size:,} 个，仅从训练部分学得"
         f"{'；可用 --tokenizer 更换' if chosen else ''}。",
     }
-    return Learnt(tokenizer=tokenizer, chinese=chinese, note=note)
+    return Learnt(tokenizer=tokenizer, chinese=chinese, column=options.text, note=note)
 
 
 def fit_texts(texts: Sequence[str], train: np.ndarray, options: Options, *, task: Task) -> Fitted:
@@ -105,7 +106,7 @@ def fit_texts(texts: Sequence[str], train: np.ndarray, options: Options, *, task
     learnt = learn([texts[at] for at in train.tolist()], options, task=task)
     found = encoded(learnt.tokenizer, texts)
     length = options.length or usual_length(found.lengths[train] + 2)
-    facts = learnt.facts(task, length=length, begin=True, end=True)
+    facts = learnt.facts(length=length, begin=True, end=True)
     facts["cut"] = int((found.lengths + 2 > length).sum())
     return Fitted(
         x=found.padded(length, begin=True, end=True),
@@ -130,7 +131,7 @@ def fit_pairs(
     learnt = learn(both, options, task="text-to-text")
     read, written = (encoded(learnt.tokenizer, side) for side in (sources, answers))
     lengths = [options.length or usual_length(side.lengths[train] + 1) for side in (read, written)]
-    facts = learnt.facts("text-to-text", length=lengths[0], begin=False, end=True)
+    facts = learnt.facts(length=lengths[0], begin=False, end=True)
     facts["answer_length"] = lengths[1]
     facts["language"] = "zh" if is_chinese([answers[at] for at in known]) else "other"
     over = (read.lengths >= lengths[0]) | (written.lengths >= lengths[1])
@@ -165,7 +166,7 @@ def fit_words(
     rows = np.repeat(np.arange(len(first)), first.lengths)
     kept = first.ids + 1 < length - 1  # one further on for the mark before; the last is a mark
     y[rows[kept], first.ids[kept] + 1] = np.concatenate(labels)[kept]
-    facts = learnt.facts("token-classification", length=length, begin=True, end=True)
+    facts = learnt.facts(length=length, begin=True, end=True)
     facts["cut"] = int((sentences.lengths + 2 > length).sum())
     return Fitted(
         x=sentences.padded(length, begin=True, end=True),

@@ -145,7 +145,7 @@ def stream(
     counts = [len(x) for x, _ in blocks]
     x, y = (np.concatenate([block[side] for block in blocks]) for side in (0, 1))
     marked = task != "language-modeling"
-    facts = learnt.facts(task, length=length, begin=marked, end=marked)
+    facts = learnt.facts(length=length, begin=marked, end=marked)
     more = (*notes, rule, *(_blank(lost) if lost else ()), learnt.note)
     return Raw(
         name=name,

@@ -92,6 +92,23 @@ def open_tokenizer(facts: Mapping[str, Any]) -> Tokenizer:
     )
 
 
+def tokenizer_of(preprocessing: Mapping[str, Any]) -> Tokenizer:
+    """Return the tokenizer of prepared text.
+
+    Raises:
+        DataError: As `open_tokenizer`; or its vocabulary is not the model's.
+        MissingExtraError: The same.
+    """
+    tokenizer = open_tokenizer(preprocessing["tokenizer"])
+    if tokenizer.vocabulary != preprocessing["vocabulary"]:
+        raise DataError(
+            "The tokenizer and the model must have one vocabulary. They have "
+            f"{tokenizer.vocabulary:,} and {preprocessing['vocabulary']:,} tokens; train the model "
+            "again."
+        )
+    return tokenizer
+
+
 def _read(facts: object) -> Library:
     """Return the library's tokenizer.
 

@@ -24,7 +24,7 @@ def stream(
     model: Generative,
     prompts: Tensor,
     *,
-    most: int,
+    most: int | Tensor,
     choose: Choose,
     lengths: Tensor | None = None,
     source: Tensor | None = None,
@@ -39,7 +39,7 @@ def stream(
     Args:
         model: In evaluation mode.
         prompts: What the texts begin with, int64 (B, P) with P at least 1, padded on the right.
-        most: New tokens of a text, at least 1.
+        most: New tokens of a text, at least 1; of each one (B,) if they differ.
         choose: `greedy` or a `Sampling`.
         lengths: Tokens of each prompt (B,), each at least 1; all of P if not given.
         source: What is to be answered (B, S), for models of text to text.
@@ -49,14 +49,15 @@ def stream(
     Raises:
         BadArgumentError: There is nothing to begin with, or nothing to write.
     """
-    check(prompts, most)
+    most = torch.as_tensor(most)
+    check(prompts, int(most.min()))
     count, longest = prompts.shape
     lengths = prompts.new_full((count,), longest) if lengths is None else lengths
-    shortest = int(lengths.min())
-    state = model.begin(no_source(prompts) if source is None else source, most=longest + most - 1)
+    shortest, last = int(lengths.min()), int((lengths + most).max()) - 1
+    state = model.begin(no_source(prompts) if source is None else source, most=last)
     made, over = torch.zeros_like(lengths), torch.zeros_like(lengths, dtype=torch.bool)
     portion = prompts[:, :shortest]
-    for at in range(shortest, longest + most):
+    for at in range(shortest, last + 1):
         logits, state = model.advance(portion, state)
         chosen = choose(without(logits[:, -1], never), made)
         writes = (lengths <= at) & ~over
@@ -74,7 +75,7 @@ def decode(
     model: Generative,
     prompts: Tensor,
     *,
-    most: int,
+    most: int | Tensor,
     choose: Choose,
     lengths: Tensor | None = None,
     source: Tensor | None = None,
@@ -82,7 +83,8 @@ def decode(
     never: Sequence[int] = NEVER,
 ) -> Tensor:
     """Return what `stream` yields, text by text: int64 (B, most), after its end PAD."""
-    texts = prompts.new_full((len(prompts), most + 1), PAD)  # the last column takes what is nothing
+    width = int(torch.as_tensor(most).max())
+    texts = prompts.new_full((len(prompts), width + 1), PAD)  # the last takes what is nothing
     made = prompts.new_zeros((len(prompts), 1))
     for new in stream(
         model,
@@ -95,9 +97,9 @@ def decode(
         never=never,
     ):
         brings = (new != PAD)[:, None]
-        texts.scatter_(1, torch.where(brings, made, most), new[:, None])
+        texts.scatter_(1, torch.where(brings, made, width), new[:, None])
         made += brings
-    return texts[:, :most]
+    return texts[:, :width]
 
 
 def without(logits: Tensor, never: Sequence[int]) -> Tensor:

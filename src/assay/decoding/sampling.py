@@ -10,6 +10,7 @@ from assay.decoding.nucleus import keep_nucleus
 from assay.decoding.temperature import with_temperature
 from assay.errors import BadArgumentError
 
+COLDEST, HOTTEST = 1e-3, 1e3  # temperatures; beyond them float32 knows one token, or all alike
 _FEW = 1024  # tokens among which a nucleus is looked for first
 
 
@@ -22,7 +23,7 @@ class Sampling:
     Args:
         uniform: Numbers in [0, 1), (B, most): for each text and each of its new tokens; see
             `draws`.
-        temperature: Above 0; 1 leaves the probabilities as they are.
+        temperature: In [0.001, 1000]; 1 leaves the probabilities as they are.
         top_k: Draw among so many of the likeliest tokens; None for all.
         top_p: Draw among the fewest tokens that have this probability together, in (0, 1].
 
@@ -38,10 +39,10 @@ class Sampling:
         top_k: int | None = None,
         top_p: float = 1.0,
     ) -> None:
-        if not temperature > 0:
+        if not COLDEST <= temperature <= HOTTEST:
             raise BadArgumentError(
-                f"`temperature` must be above 0. Received temperature={temperature}; for the "
-                "likeliest token each time, decode greedily."
+                f"`temperature` must be in [{COLDEST:g}, {HOTTEST:g}]. Received "
+                f"temperature={temperature}; for the likeliest token each time, decode greedily."
             )
         if top_k is not None and top_k < 1:
             raise BadArgumentError(f"`top_k` must be at least 1. Received top_k={top_k}.")

@@ -44,7 +44,7 @@ def count_texts(predicted: Sequence[str], truth: Sequence[str]) -> Array:
     """
     pairs = [*zip(predicted, truth, strict=True)]
     rows = [
-        [same_text(p, t), rouge_l_of(p, t), *_count_bleu(p, t), *_count_chrf(p, t)]
+        [p.strip() == t.strip(), rouge_l_of(p, t), *_count_bleu(p, t), *_count_chrf(p, t)]
         for p, t in pairs
     ]
     return np.array(rows, dtype=np.float64).reshape(len(pairs), len(_ALL) - _EXACT)
@@ -107,11 +107,6 @@ def chrf(sums: Array, truth: Array | None = None) -> Score:
     value = 100 * (1 + weight) * share * recall / below
     slopes = recall**2 * slope_share + weight * share**2 * slope_recall
     return linearised(float(value), 100 * (1 + weight) * slopes / below**2)
-
-
-def same_text(predicted: str, truth: str) -> bool:
-    """Return whether two texts are equal, white space at their ends aside."""
-    return predicted.strip() == truth.strip()
 
 
 def rouge_l_of(predicted: str, truth: str) -> float:

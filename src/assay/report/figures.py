@@ -181,8 +181,17 @@ def answers_of(result: StudyResult) -> Answers:
 
 def validation_word(result: StudyResult) -> str:
     """Return the name in `text` of what is scored on the validation part."""
+    return validation_word_of(answers_of(result))
+
+
+def validation_word_of(answers: str) -> str:
+    """Return the name in `text` of what is scored on the validation part.
+
+    Args:
+        answers: Of the task.
+    """
     words = {"label": "accuracy", "value": "r2", "values": "r2"}
-    return words.get(answers_of(result), "likelihood")
+    return words.get(answers, "likelihood")
 
 
 def metric_label(result: StudyResult, lang: str) -> str:

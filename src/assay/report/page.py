@@ -16,7 +16,8 @@ from typing import Any, cast
 from markupsafe import Markup, escape
 
 from assay.canon.card import Lang
-from assay.canon.task import TASKS, TaskFacts
+from assay.canon.search import idle
+from assay.canon.task import TASKS, Task, TaskFacts
 from assay.compare.result import CandidateResult, Hard, PairVerdict, StudyResult
 from assay.report import charts, evidence, figures
 from assay.report.ablation import removals
@@ -508,18 +509,32 @@ def _settings(page: Page) -> dict[str, Any]:
     """Divide recipes and plans into what all candidates share and what differs."""
     shared, heads = [], []
     for part in ("recipe", "plan"):
-        facts = [dict(getattr(c, part)) for c in page.result.candidates if getattr(c, part)]
+        told = {c.name: _used(part, c, page.result.data) for c in page.result.candidates}
+        facts = [fact for fact in told.values() if fact]
         keys = list(dict.fromkeys(key for fact in facts for key in fact))
         same = [k for k in keys if len({_text(f.get(k)) for f in facts}) == 1]
         heads += [(part, k) for k in keys if k not in same]
         if same:
             shared.append((page.words(part), _pairs(page, {k: facts[0].get(k) for k in same})))
     rows = [
-        (c.name, [_text(getattr(c, part).get(key)) for part, key in heads])
+        (c.name, [_text(_used(part, c, page.result.data).get(key)) for part, key in heads])
         for c in page.result.candidates
     ]
     differing = {"heads": [_capital(page.words.label(k)) for _, k in heads], "rows": rows}
     return {"shared_settings": shared, "differing": differing}
+
+
+def _used(part: str, candidate: CandidateResult, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a candidate's recipe or plan, without what changed nothing."""
+    facts = dict(getattr(candidate, part))
+    if part == "plan" or data.get("task") not in TASKS:
+        return facts
+    left = idle(
+        cast(Task, data["task"]),
+        inputs=tuple(data.get("inputs", ())),
+        optimizer=str(facts.get("optimizer")),
+    )
+    return {key: value for key, value in facts.items() if key not in left}
 
 
 def _pairs(page: Page, facts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from assay.canon.task import TASKS, Task
 from assay.engine.spec import Event
 from assay.report.codec import clean
-from assay.report.figures import duration
+from assay.report.figures import duration, validation_word_of
 from assay.report.terminal import short_name
 from assay.report.text import Words
 
@@ -86,6 +87,7 @@ class Progress:
         self.console, self.words = console, Words(lang)
         self.rows: dict[str, _Row] = {}
         self.seeds = 0  # of each candidate; 0 until it is known
+        self.scored = ""  # what is scored on the validation part, until it is known nothing
         self._began, self._drawn = time.monotonic(), 0.0
         self._first: float | None = None  # when training began
         self._live: Live | None = None
@@ -109,14 +111,17 @@ class Progress:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def expect(self, candidates: Iterable[str], seeds: int) -> None:
+    def expect(self, candidates: Iterable[str], seeds: int, task: Task) -> None:
         """Take in what is to come, so that the whole can be told.
 
         Args:
             candidates: Their names, in the order they are shown.
             seeds: Trials of each.
+            task: Of the data, which says what is scored on the validation part.
         """
         self.seeds = seeds
+        word = self.words(validation_word_of(TASKS[task].answers))
+        self.scored = f"{self.words('val_metric', metric=word)} "
         for name in candidates:
             self.rows.setdefault(name, _Row())
 
@@ -277,7 +282,8 @@ class Progress:
             key = "line_fail" if event.seed >= 0 else "line_fail_all"
             return t(key, name=name, seed=event.seed, text=event.text)
         if event.kind == "finish" and event.score is not None:
-            told = t("line_finish", name=name, seed=event.seed, score=f"{event.score:.3f}")
+            score = f"{self.scored}{event.score:.3f}"
+            told = t("line_finish", name=name, seed=event.seed, score=score)
             return f"{told} ({self._total()})"
         if event.kind == "resume":
             return t("line_resume", name=name, seed=event.seed, step=event.step)

@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from assay import __version__
 from assay.data.dataset import TASKS, Dataset, Task
 from assay.data.names import shown
+from assay.data.series_calendar import Unit
 from assay.data.target import spread
 from assay.engine.spec import Candidate
 from assay.errors import BadArgumentError, DataError, MissingPathError, StoreError, UnknownNameError
@@ -328,6 +329,11 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and 1 <= len(value) <= 3 and all(map(_is_count, value))
 
 
+def _is_name(value: Any) -> bool:
+    """Return whether it can be a column's name, or that there is none."""
+    return value is None or isinstance(value, str)
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
@@ -399,20 +405,53 @@ def _prepares(artifact: Artifact) -> bool:
     if len(facts["std"]) != width or not all(facts["std"]):
         return False
     if kind == "sequence":
-        return artifact.inputs == (facts.get("steps"), width)
+        named = _is_name(facts.get("series_column")) and _is_name(facts.get("time_column"))
+        named = named and _is_texts(facts.get("columns", []))
+        whole = artifact.task != "forecasting" or _forecasts(artifact)
+        return artifact.inputs == (facts.get("steps"), width) and named and whole
     channels = {"L": 1, "RGB": 3}.get(str(facts.get("mode")))
     ranged = "range" not in facts or (_is_numbers(facts, "range") and len(facts["range"]) == 2)
     size = facts.get("size")
     return ranged and isinstance(size, list) and artifact.inputs == (channels, *size)
 
 
+def _forecasts(artifact: Artifact) -> bool:
+    """Return whether the facts say how to read a history, and what is forecast."""
+    facts, width = artifact.preprocessing, artifact.inputs[-1]
+    time: Any = facts.get("time")
+    series: Any = facts.get("series")
+    return (
+        len(facts.get("columns", [])) == width
+        and facts.get("horizon") == artifact.outputs
+        and _is_object(time)
+        and _is_text(time.get("name"))
+        and time.get("unit") in get_args(Unit)
+        and _is_number(time.get("step"))
+        and _is_number(time.get("origin"))
+        and isinstance(time.get("dated"), bool)
+        and len(time) == 5
+        and isinstance(series, list)
+        and all(_is_scaled(one, width) for one in series)
+    )
+
+
+def _is_scaled(series: Any, width: int) -> bool:
+    return (
+        _is_object(series)
+        and _is_text(series.get("name"))
+        and _is_number(series.get("naive"))
+        and all(_is_numbers(series, key) and len(series[key]) == width for key in ("mean", "std"))
+    )
+
+
 def _reads_tokens(artifact: Artifact) -> bool:
     facts = artifact.preprocessing
     marks = isinstance(facts.get("begin"), bool) and isinstance(facts.get("end"), bool)
-    described = facts.get("kind") == "tokens" and _is_object(facts.get("tokenizer")) and marks
+    named = _is_count(facts.get("answer_length", 1)) and _is_name(facts.get("column"))
+    tokenizer = facts.get("kind") == "tokens" and _is_object(facts.get("tokenizer"))
     writes = TASKS[artifact.task].answers == "tokens"
     return (
-        described
+        (marks and named and tokenizer)
         and _is_count(facts.get("length"))
         and facts["length"] <= artifact.inputs[0]
         and artifact.inputs[1:] == (facts.get("vocabulary"),)

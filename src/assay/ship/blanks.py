@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.data.text import clean
-from assay.data.tokenizer import Tokenizer, open_tokenizer
+from assay.data.tokenizer import Tokenizer, tokenizer_of
 from assay.data.tokens import BEGIN, END, MASK, STRINGS
 from assay.errors import DataError
 
@@ -32,13 +32,7 @@ def fill_blanks(
         DataError: A text has no blank or is longer than those of training, or the tokenizer is
             not the model's.
     """
-    tokenizer = open_tokenizer(preprocessing["tokenizer"])
-    if tokenizer.vocabulary != preprocessing["vocabulary"]:
-        raise DataError(
-            "The tokenizer and the model must have one vocabulary. They have "
-            f"{tokenizer.vocabulary:,} and {preprocessing['vocabulary']:,} tokens; train the model "
-            "again."
-        )
+    tokenizer = tokenizer_of(preprocessing)
     rows = [
         _row(tokenizer, clean(text, f"Text {at}"), f"Text {at}", preprocessing)
         for at, text in enumerate(texts, 1)

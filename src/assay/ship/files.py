@@ -1,4 +1,4 @@
-"""Files of the user's to answers: images, folders of images, tables and arrays."""
+"""Files of the user's to answers: images, folders of images, tables, arrays and texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from assay.canon.task import TASKS
 from assay.data.arrays import open_npz
 from assay.data.encode import encode_arrays
 from assay.data.names import listed, shown
+from assay.data.series_long import read_long
 from assay.data.table import read_table
-from assay.data.text_files import texts_in
+from assay.data.text_files import sentences_in, texts_in
 from assay.errors import BadArgumentError, DataError, MissingPathError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".tsv", ".parquet")
 ARRAYS = ".npz"
+T = TypeVar("T")
 AT_ONCE = 256  # images decoded and scored together
 
 
@@ -33,16 +35,20 @@ class Answer:
 
     Attributes:
         source: Which one: a path, or a path and a row.
-        label: The most probable class, the tags of a text, the answer to it, or it with its blanks
-            filled; empty for values.
+        label: The most probable class, the answer to a text, or it with its blanks filled; empty
+            for values and tags.
         probabilities: The most probable classes, the likeliest first; empty for regression.
         value: Of a regression or forecast; None for others.
+        words: Of a tagged sentence.
+        tags: One for each word; "-" beyond the length of training.
     """
 
     source: str
     label: str
     probabilities: dict[str, float]
     value: float | None = None
+    words: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 def predict_files(
@@ -53,8 +59,8 @@ def predict_files(
     Args:
         predictor: The model.
         files: Images, folders of images (searched to the bottom), .csv, .tsv, .parquet, .npz; for
-            texts .txt, each one text, .jsonl and tables with the column of training; for forecasts
-            tables with the history.
+            texts .txt, each one text, .jsonl and tables with the column of training; for tags
+            .conll and its like too; for forecasts tables with the history.
         top: Classes to name, at most.
 
     Raises:
@@ -72,6 +78,9 @@ def predict_files(
 
 def _answers(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator[Answer]:
     task = predictor.artifact.task
+    if task == "token-classification":
+        yield from _of_sentences(predictor, paths)
+        return
     if TASKS[task].reads == "tokens":
         yield from _of_texts(predictor, paths, top)
         return
@@ -85,22 +94,34 @@ def _answers(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator[
 
 
 def _of_texts(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator[Answer]:
+    task, column = predictor.artifact.task, predictor.artifact.preprocessing.get("column")
+    if task == "language-modeling":
+        predictor.predict([])  # which says what to use instead
     for path in paths:
-        texts = texts_in(path)
-        for start in range(0, len(texts), AT_ONCE):
-            names, group = zip(*texts[start : start + AT_ONCE], strict=True)
-            if predictor.artifact.task == "text-classification":
-                scores = predictor.predict_proba(list(group))
-                rows = zip(names, scores, strict=True)
+        texts = texts_in(path, column=column, pairs=task == "text-to-text")
+        for names, group in _groups(texts):
+            if task == "text-classification":
+                rows = zip(names, predictor.predict_proba(group), strict=True)
                 yield from (_answer(predictor, name, row, top) for name, row in rows)
             else:
-                for name, said in zip(names, predictor.predict(list(group)), strict=True):
-                    yield Answer(name, said if isinstance(said, str) else _tags(said), {})
+                said = zip(names, predictor.predict(group), strict=True)
+                yield from (Answer(name, text, {}) for name, text in said)
 
 
-def _tags(said: Sequence[str]) -> str:
-    """Return the tags of a text; a word beyond the length of training has none."""
-    return " ".join(tag or "-" for tag in said)
+def _of_sentences(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Answer]:
+    column = predictor.artifact.preprocessing.get("column")
+    for path in paths:
+        for names, group in _groups(sentences_in(path, column=column)):
+            for name, words, tags in zip(names, group, predictor.predict(group), strict=True):
+                told = tuple(tag or "-" for tag in tags)
+                yield Answer(name, "", {}, words=tuple(words), tags=told)
+
+
+def _groups(named: Sequence[tuple[str, T]]) -> Iterator[tuple[list[str], list[T]]]:
+    """Yield names and what they name, a group at a time."""
+    for start in range(0, len(named), AT_ONCE):
+        group = named[start : start + AT_ONCE]
+        yield [name for name, _ in group], [each for _, each in group]
 
 
 def _of_histories(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Answer]:
@@ -143,13 +164,16 @@ def _holds_many(path: Path) -> bool:
 def _images(
     predictor: Predictor, paths: Iterable[Path]
 ) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    facts = predictor.artifact.preprocessing
+    if facts["kind"] != "image":
+        tables = facts["kind"] == "table" or "series_column" in facts
+        raise BadArgumentError(
+            f"This model reads {', '.join((*(TABLES if tables else ()), ARRAYS))} files, not "
+            f"images. Received {shown(next(iter(paths)))!r}; give the "
+            f"{'rows' if facts['kind'] == 'table' else 'sequences'} in such a file."
+        )
     files = (file for path in paths for file in _below(path))
     while piece := list(islice(files, AT_ONCE)):
-        if predictor.artifact.preprocessing["kind"] != "image":
-            raise BadArgumentError(
-                f"This model reads {', '.join((*TABLES, ARRAYS))} files, not images. "
-                f"Received {shown(piece[0])!r}; give the rows in such a file."
-            )
         yield [str(file) for file in piece], predictor.encode(piece)
 
 
@@ -172,10 +196,14 @@ def _table_or_arrays(predictor: Predictor, path: Path) -> tuple[Sequence[str], n
     if path.suffix.lower() == ARRAYS:
         encoded = encode_arrays(_only_x(path), predictor.artifact.preprocessing)
         return [f"{path} example {at}" for at in range(len(encoded))], encoded
-    if predictor.artifact.preprocessing["kind"] != "table":
+    facts = predictor.artifact.preprocessing
+    if facts["kind"] == "sequence" and "series_column" in facts:
+        x, names = read_long(read_table(path), facts, shown(path))
+        return [f"{path} {name}" for name in names], predictor.encode(x)
+    if facts["kind"] != "table":
+        give = "images or a .npz with x" if facts["kind"] == "image" else "a .npz with x"
         raise BadArgumentError(
-            f"This model reads {predictor.artifact.preprocessing['kind']}s. "
-            f"Received the table {shown(path)!r}; give images or a .npz with x."
+            f"This model reads {facts['kind']}s. Received the table {shown(path)!r}; give {give}."
         )
     encoded = predictor.encode(read_table(path))
     return [f"{path} row {at + 1}" for at in range(len(encoded))], encoded

@@ -35,7 +35,7 @@ def find_artifact(run: str | Path, store: Store | str | Path | None = None) -> P
         UnknownNameError: There is no such study, or no such candidate in it.
     """
     folder = Path(run)
-    if _is_folder(folder):
+    if str(run) and _is_folder(folder):
         return _in_folder(folder)
     with ExitStack() as stack:
         opened = store if isinstance(store, Store) else stack.enter_context(_opened(run, store))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from assay.data.tokens import BEGIN, END, PAD
 from assay.decoding import Sampling, Uncached, beam_search, decode, draws, greedy, stream
 from assay.decoding.loop import Choose
 from assay.decoding.pieces import Pieces
+from assay.decoding.sampling import COLDEST, HOTTEST
 from assay.errors import BadArgumentError, DataError
 from assay.ship.artifact import Artifact
 
@@ -131,7 +133,7 @@ class Generator:
                 f"beams={settings.beams} for a stream; write without streaming, or with one beam."
             )
         pieces = Pieces(self.tokenizer.decode)
-        most = self._most([encoded], settings)
+        [most] = self._most([encoded], settings)
         texts, lengths, source = self._batch([encoded])
         steps = stream(
             self.model,
@@ -154,7 +156,7 @@ class Generator:
             found = beam_search(
                 self.model,
                 texts,
-                most=most,
+                most=most[0],  # as for each: they have equal length, or answer
                 beams=settings.beams,
                 length_penalty=settings.length_penalty,
                 n_best=settings.n_best,
@@ -167,8 +169,8 @@ class Generator:
         made = decode(
             self.model,
             texts,
-            most=most,
-            choose=self._choose(len(encoded), most, settings, first=first),
+            most=torch.tensor(most),
+            choose=self._choose(len(encoded), max(most), settings, first=first),
             lengths=lengths,
             source=source,
         )
@@ -217,27 +219,27 @@ class Generator:
             return starts, starts.new_ones(len(encoded)), padded
         return padded, torch.tensor([len(tokens) for tokens in encoded]), None
 
-    def _most(self, encoded: list[np.ndarray], settings: Settings) -> int:
+    def _most(self, encoded: list[np.ndarray], settings: Settings) -> list[int]:
         """Return how many tokens each of these may become longer.
 
         Raises:
             BadArgumentError: There is no room for as many as were asked for.
         """
-        read = 1 if self._answers else max(map(len, encoded))
         usual = int(self.artifact.preprocessing.get("answer_length", TOKENS))
         if self._context is None:
-            return settings.tokens or usual
-        room = self._context - read + 1  # the last token is written and not read
-        if settings.tokens and settings.tokens > room:
+            return [settings.tokens or usual] * len(encoded)
+        read = [1 if self._answers else len(tokens) for tokens in encoded]
+        room = [self._context - count + 1 for count in read]  # the last is written and not read
+        if settings.tokens and settings.tokens > min(room):
             raise BadArgumentError(
                 f"A text of {shown(self.artifact.name)} may have {self._context + 1:,} tokens. "
-                f"Received tokens={settings.tokens:,} after {read:,}; ask for {room:,} at most."
+                f"Received tokens={settings.tokens:,} after {max(read):,}; ask for {min(room):,} "
+                "at most."
             )
-        return settings.tokens or min(usual, room)
+        return [settings.tokens or min(usual, each) for each in room]
 
     def _choose(self, count: int, most: int, settings: Settings, *, first: int) -> Choose:
-        usual = 0.0 if self._answers else 0.8
-        temperature = usual if settings.temperature is None else settings.temperature
+        temperature = self._temperature(settings)
         if temperature == 0:
             return greedy
         return Sampling(
@@ -247,16 +249,26 @@ class Generator:
             top_p=settings.top_p,
         )
 
+    def _temperature(self, settings: Settings) -> float:
+        usual = 0.0 if self._answers else 0.8
+        return usual if settings.temperature is None else settings.temperature
+
     def _check(self, settings: Settings) -> None:
         if settings.tokens is not None and settings.tokens < 1:
             raise BadArgumentError(f"`tokens` must be at least 1. Received {settings.tokens}.")
-        if settings.temperature is not None and not settings.temperature >= 0:
+        drawn = self._temperature(settings)
+        if drawn and not COLDEST <= drawn <= HOTTEST:
             raise BadArgumentError(
-                "`temperature` must be at least 0, for the likeliest token each time. Received "
-                f"{settings.temperature}."
+                "`temperature` must be 0, for the likeliest token each time, or in "
+                f"[{COLDEST:g}, {HOTTEST:g}]. Received {drawn}."
             )
-        if settings.beams < 1:
-            raise BadArgumentError(f"`beams` must be at least 1. Received {settings.beams}.")
+        for name, count in (("beams", settings.beams), ("n_best", settings.n_best)):
+            if count < 1:
+                raise BadArgumentError(f"`{name}` must be at least 1. Received {count}.")
+        if not isfinite(settings.length_penalty):
+            raise BadArgumentError(
+                f"`length_penalty` must be a finite number. Received {settings.length_penalty}."
+            )
         if settings.seed < 0:
             raise BadArgumentError(f"`seed` must be at least 0. Received {settings.seed}.")
         draws_ = (settings.temperature, settings.top_k, settings.top_p) != (None, None, 1.0)
@@ -264,6 +276,11 @@ class Generator:
             raise BadArgumentError(
                 "Beam search draws nothing. Received beams with temperature, top_k or top_p; leave "
                 "one of the two out."
+            )
+        if settings.beams == 1 and not drawn and (settings.top_k, settings.top_p) != (None, 1.0):
+            raise BadArgumentError(
+                "`top_k` and `top_p` say among which tokens to draw. Received one of them with "
+                "temperature 0, which draws none; give a temperature such as 0.8."
             )
         if settings.beams == 1 and settings.n_best != 1:
             raise BadArgumentError(

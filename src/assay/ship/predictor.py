@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from assay.canon.task import TASKS
+from assay.canon.task import TASKS, Answers
 from assay.data.batches import Normalise
 from assay.data.encode import (
     encode_arrays,
@@ -61,9 +61,9 @@ class Predictor:
     def predict(self, inputs: Any) -> np.ndarray:
         """Return one label per example, or one value for regression.
 
-        A model of tags returns a list of them for each text, one for each word between spaces; a
-        forecaster the next values of each series, (S, H); a model of text to text its answers; a
-        masked language model the texts with each `<mask>` filled.
+        A model of tags returns a list of them for each text, one for each word between spaces, or
+        for each list of words; a forecaster the next values of each series, (S, H); a model of text
+        to text its answers; a masked language model the texts with each `<mask>` filled.
 
         Raises:
             BadArgumentError: They are not of the kind that the model reads, or it is a language
@@ -87,12 +87,15 @@ class Predictor:
         """Return probabilities (N, K), columns in the order of `classes`.
 
         Raises:
-            BadArgumentError: The model predicts values, which have no probabilities.
+            BadArgumentError: The model's answer to an example is no label.
         """
-        if TASKS[self.artifact.task].answers != "label":
+        answers, call = TASKS[self.artifact.task].answers, "predict"
+        if answers != "label":
+            if self.artifact.task == "language-modeling":
+                call = "generate"
             raise BadArgumentError(
-                "`predict_proba` is for classifiers. This model predicts values "
-                f"({self.artifact.name}, {self.artifact.task}); use `predict`."
+                "`predict_proba` is for models with one label for each example. This model gives "
+                f"{_GIVES[answers]} ({self.artifact.name}, {self.artifact.task}); use `{call}`."
             )
         return self.score(self.encode(inputs))
 
@@ -124,7 +127,7 @@ class Predictor:
             if kind == "table":
                 return self._encode_rows(inputs)
             if kind == "tokens":
-                return encode_texts(_several(inputs), self.artifact.preprocessing)
+                return self._encode_texts(inputs)
             return self._encode_array(inputs, sides=2)
         except (AttributeError, TypeError) as error:
             raise self._unfit(inputs) from error
@@ -172,8 +175,7 @@ class Predictor:
             length_penalty=length_penalty,
             seed=seed,
         )
-        several = [prompts] if isinstance(prompts, str) else list(prompts)
-        written = Generator(self.artifact, self.model).write(several, settings)
+        written = Generator(self.artifact, self.model).write(self._several(prompts), settings)
         return [best.text for best, *_ in written]
 
     def save(self, folder: str | Path) -> Path:
@@ -189,7 +191,7 @@ class Predictor:
             return write_artifact(replace(self.artifact, folder=Path(folder).absolute()), weights)
 
     def _tags(self, inputs: Any) -> np.ndarray:
-        sentences = [text.split() for text in _several(inputs)]
+        sentences = self._sentences(inputs)
         encoded, places = encode_words(sentences, self.artifact.preprocessing)
         scores = self.score(encoded).argmax(axis=2)
         answers = np.empty(len(sentences), object)
@@ -198,20 +200,34 @@ class Predictor:
             answers[at] = [self.classes[row[place]] if place >= 0 else "" for place in found]
         return answers
 
+    def _sentences(self, inputs: Any) -> list[list[str]]:
+        """Return the words of each text, or of each list of words."""
+        listed = isinstance(inputs, list | tuple) and all(
+            isinstance(w, list | tuple) for w in inputs
+        )
+        if listed:
+            return [self._several(words) for words in inputs]
+        return [text.split() for text in self._several(inputs)]
+
     def _forecasts(self, inputs: Any) -> np.ndarray:
         """Return the next values of each series in a table of its history, (S, H)."""
         return self.history(inputs)[1]
 
     def history(self, frame: Any, *, where: str = "the table") -> tuple[History, np.ndarray]:
         """Return the last window of each series, and the values forecast after it, (S, H)."""
+        if not hasattr(frame, "columns"):
+            raise BadArgumentError(
+                "A forecast reads a DataFrame with the columns of training. Received "
+                f"{type(frame).__name__} {shown(repr(frame), most=60)}; convert it."
+            )
         found = read_history(frame, self.artifact.preprocessing, where=where)
         return found, found.forecast(self.score(found.x))
 
     def _texts(self, inputs: Any) -> np.ndarray:
-        return np.array(self.generate(_several(inputs)), object)
+        return np.array(self.generate(inputs), object)
 
     def _without_blanks(self, inputs: Any) -> np.ndarray:
-        filled = fill_blanks(_several(inputs), self.artifact.preprocessing, self.model)
+        filled = fill_blanks(self._several(inputs), self.artifact.preprocessing, self.model)
         return np.array(filled, object)
 
     def _refuse_to_label(self, inputs: Any) -> np.ndarray:
@@ -231,6 +247,19 @@ class Predictor:
         channels_last = (*preprocessing["size"], 1)
         alone = array.ndim == 3 and (preprocessing["mode"] == "RGB" or array.shape == channels_last)
         return encode_arrays(array[None] if alone or array.ndim == 2 else array, preprocessing)
+
+    def _encode_texts(self, inputs: Any) -> np.ndarray:
+        if self.artifact.task == "token-classification":
+            return encode_words(self._sentences(inputs), self.artifact.preprocessing)[0]
+        return encode_texts(self._several(inputs), self.artifact.preprocessing)
+
+    def _several(self, inputs: Any) -> list[str]:
+        """Return texts, one or several, as a list."""
+        alone = isinstance(inputs, str)
+        texts: list[Any] = [inputs] if alone or not isinstance(inputs, Iterable) else list(inputs)
+        if not all(isinstance(text, str) for text in texts):
+            raise self._unfit(inputs)
+        return texts
 
     def _encode_rows(self, inputs: Any) -> np.ndarray:
         if isinstance(inputs, str | Path):
@@ -288,16 +317,12 @@ _READS = {
 }
 
 
-def _several(inputs: Any) -> list[str]:
-    """Return texts, one or several, as a list.
-
-    Raises:
-        TypeError: One of them is no string.
-    """
-    texts = [inputs] if isinstance(inputs, str) else list(inputs)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("texts are strings")
-    return texts
+_GIVES: Mapping[Answers, str] = {
+    "value": "values",
+    "values": "values",
+    "labels": "a label for each word",
+    "tokens": "text",
+}
 
 
 def _is_picture(value: Any) -> bool:
