@@ -6,7 +6,7 @@ python -m benchmarks.readme
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Any
 
 from benchmarks.common import ratio
@@ -104,10 +104,15 @@ def setting(found: Mapping[str, Any]) -> str:
 def vision(facts: Mapping[str, Any]) -> list[str]:
     """Our image networks against the libraries' own."""
     settings = ("forward 1", "train 1", "forward 32", "train 32")
+    table = facts["table"]
     rows = [
         f"| {name} | {row['reference']} | {' | '.join(setting(row[key]) for key in settings)} |"
-        for name, row in facts["table"].items()
+        for name, row in table.items()
     ]
+    means = (
+        geometric_mean(row[key]["ratio"]["median"] for row in table.values() if "ratio" in row[key])
+        for key in settings
+    )
     return [
         f"The same weights on both sides, float32, {facts['memory_format']}, one thread, native "
         "size; ours over theirs in images per CPU second, bold where every round was slower; the "
@@ -116,6 +121,7 @@ def vision(facts: Mapping[str, Any]) -> list[str]:
         "| network | reference | forward 1 | train 1 | forward 32 | train 32 |",
         "| --- | --- | --- | --- | --- | --- |",
         *rows,
+        f"| geometric mean | | {' | '.join(f'{mean:.3f}' for mean in means)} |",
     ]
 
 
