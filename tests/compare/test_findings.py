@@ -105,6 +105,26 @@ def test_smaller_errors_rank_first():
     assert rows[0].confusion == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("bleu", 0, 100), ("chrf", 0, 100), ("r2", -math.inf, 1), ("auroc", 0, 1), ("macro-f1", 0, 1)],
+)
+def test_no_interval_goes_beyond_what_the_metric_can_be(name: str, least: float, most: float):
+    for high in (most, least):  # two seeds far apart, one at the limit
+        if math.isfinite(high):
+            table = np.array([[high] * 4, [(least if least > -9 else 0) / 2 + most / 2] * 4])
+            (row,) = rank([replace(GOOD, scores=table)], DATA, METRICS[name])
+            assert row.score is not None
+            assert least <= row.score.low < row.score.mean < row.score.high <= most
+            assert row.score.high == most or row.score.low == least
+
+
+def test_no_error_is_below_zero():
+    data = dataset(np.array([0, 0, 1.0, 2.0]), classes=(), inputs=(3,))
+    (row,) = rank([in_error("near", [[1.0, 2.0], [1.5, 2.5]])], data, RMSE)
+    assert row.score.low == 0 < row.score.mean < row.score.high
+
+
 def test_a_row_holds_means_over_the_seeds_that_finished():
     (row,) = rank([trained("some", [[0, 0, 1, 1], [0, 0, 1, 1]], failed=1)], DATA, ACCURACY)
     assert row.metrics == {"test_accuracy": 1.0, "val_accuracy": 0.25}

@@ -366,6 +366,23 @@ def test_layers_that_are_not_shared_are_as_many_as_the_passes():
     assert len({float(weight.detach().sum()) for weight in weights}) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "idea"),
+    [
+        ("gpt2_baby", "position"),
+        ("gpt2_baby", "shortcut"),
+        ("transformer_tiny", "shortcut"),
+    ],
+)
+def test_what_is_dropped_while_training_does_not_go_with_an_idea(name: str, idea: str):
+    with unstarted():
+        whole = build(name, inputs=SERIES)
+        dropped = [m.p for m in whole.modules() if isinstance(m, nn.Dropout)]
+        left = remove(idea, whole)
+    assert left is not None
+    assert [m.p for m in left.modules() if isinstance(m, nn.Dropout)] == dropped != []
+
+
 def test_words_that_are_not_narrow_are_as_wide_as_the_layers():
     _, left = series_pair("albert_tiny", "narrow_embedding", "masked-language-modeling")
     assert left.encoder.words.weight.shape == (SERIES[1], 312)

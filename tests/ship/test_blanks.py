@@ -12,6 +12,7 @@ from assay.cli import main
 from assay.data.tokens import BEGIN, END, MASK
 from assay.errors import DataError
 from assay.ship.blanks import fill_blanks
+from assay.ship.files import AT_ONCE
 from assay.ship.load import load
 
 SENTENCE = "The cat sat on the mat."
@@ -105,3 +106,14 @@ def test_the_command_fills_blanks(tmp_path, capsys):
     assert main(["predict", str(model), str(tmp_path / "a.txt"), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {"input": str(tmp_path / "a.txt"), "label": answer[0]}
+
+
+def test_the_command_names_the_row_without_a_blank(tmp_path, capsys):
+    model = saved(tmp_path, "masked-language-modeling", "bert_tiny")
+    path = tmp_path / "a.csv"
+    path.write_text("text\n" + "The <mask> sat\n" * (AT_ONCE + 3) + "The cat sat\n")
+    assert main(["predict", str(model), str(path)]) == 1
+    assert capsys.readouterr().err == (
+        f"assay: A masked language model fills blanks. {path} row {AT_ONCE + 4} has none; write "
+        "<mask> where a token is missing.\n"
+    )

@@ -10,7 +10,7 @@ import pytest
 import assay
 from assay.cli import main
 from assay.data.load import load
-from assay.data.text_files import texts_in
+from assay.data.text_files import sentences_in, texts_in
 from assay.errors import BadArgumentError, DataError
 from assay.ship.artifact import FACTS
 
@@ -215,6 +215,27 @@ def test_the_sources_of_a_file_of_pairs_are_answered(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [("go on\n\nwait\n", ("line 1", "line 3")), ("Source\ngo on\nwait\n", ("row 1", "row 2"))],
+)
+def test_sources_without_answers_lose_no_line(tmp_path, content, lines):
+    path = tmp_path / "new.tsv"
+    path.write_text(content)
+    told = [(f"{path} {line}", text) for line, text in zip(lines, ("go on", "wait"), strict=True)]
+    assert texts_in(path, pairs=True) == told
+
+
+def test_words_to_tag_stand_in_as_many_columns_throughout(tmp_path):
+    path = tmp_path / "new.conll"
+    path.write_text("Anna\n\nBob O\n")
+    with pytest.raises(DataError) as caught:
+        sentences_in(path)
+    assert str(caught.value) == (
+        f"Every line of {path} must have as many columns as the first, 1. Line 3 has 2; correct it."
+    )
+
+
 LONG = pd.DataFrame(
     {
         "machine": np.repeat([f"m{at:02}" for at in range(30)], 5),
@@ -289,6 +310,7 @@ def test_what_is_no_text_is_refused_in_one_sentence(tagger, wrong):
     ("key", "value"),
     [
         ("columns", []),
+        ("columns", 3),
         ("horizon", 4),
         ("time", {"name": "month"}),
         ("series", [{"name": ""}]),

@@ -18,7 +18,7 @@ from assay.data.names import shown
 from assay.data.tokenizer import open_tokenizer
 from assay.data.windows import judged
 from assay.engine.spec import Candidate, Measurement, TrialRecord, TrialSpec
-from assay.metrics import METRICS, Metric
+from assay.metrics import Metric
 
 SHOWN_HARD = 12
 SHOWN_TEXT = 80  # characters of a text
@@ -111,12 +111,12 @@ def _row(trained: Trained, dataset: Dataset, metric: Metric, confidence: float) 
 
 
 def _estimate(table: np.ndarray, metric: Metric, confidence: float) -> Estimate:
-    """Return the metric with its interval."""
+    """Return the metric with its interval, which stays within what the metric can be."""
     found = hierarchical_interval(table, confidence=confidence)
-    if metric.higher_is_better:
-        return found
-    low = -found.high if metric.name not in METRICS else max(-found.high, 0.0)  # no error is less
-    return Estimate(-found.mean, low, -found.low)
+    if not metric.higher_is_better:
+        found = Estimate(-found.mean, -found.high, -found.low)
+    least, most = (0.0, 1.0) if metric.share else metric.limits
+    return Estimate(found.mean, max(found.low, least), min(found.high, most))
 
 
 def _seeds(trained: Trained, metric: Metric) -> tuple[SeedResult, ...]:

@@ -142,6 +142,11 @@ def _sentences(file: TextFile, *, least: int = 2) -> Iterator[Sentence]:
         if line.startswith("# ") and not words:
             continue
         columns = columns or len(cells)
+        if least == 1 and len(cells) != columns:
+            raise DataError(
+                f"Every line of {shown(file.path)} must have as many columns as the first, "
+                f"{columns}. Line {number} has {len(cells)}; correct it."
+            )
         if len(cells) != columns or columns < least:
             raise DataError(
                 f"Every line of {shown(file.path)} must have a word and, in the last of "

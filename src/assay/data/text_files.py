@@ -28,7 +28,7 @@ def texts_in(
     Args:
         path: A .txt file is one text; the rows of a table and of JSON lines are one each.
         column: That was chosen for the training text; it is used where the file has it.
-        pairs: Whether a .tsv may hold pairs without a header, whose first sides are meant.
+        pairs: Whether a .tsv may hold pairs without a header, or their first sides alone.
 
     Raises:
         BadArgumentError: It is none of these.
@@ -47,14 +47,13 @@ def texts_in(
         if not rows:
             raise DataError(f"{shown(path)} holds no objects; give one on each line.")
         return _of_rows([row for _, row in rows], [f"line {n}" for n, _ in rows], path, column)
-    if pairs and ending == ".tsv" and is_pair_file(path):
-        sources, _, lines = pair_lines(TextFile(path))
-        return _of_rows([{"text": source} for source in sources], lines, path, None)
+    if pairs and ending == ".tsv" and (named := _sources(path)):
+        return _of_rows([{"text": text} for _, text in named], [at for at, _ in named], path, None)
     if ending in TABLES:
         frame = read_table(path)
         free = [name for name in frame.columns if is_free_text(frame[name])]
-        named = column in frame.columns or by_name(frame.columns, _NAMES) is not None
-        chosen = frame[free] if free and not named else frame
+        has_name = column in frame.columns or by_name(frame.columns, _NAMES) is not None
+        chosen = frame[free] if free and not has_name else frame
         names = [f"row {at + 1}" for at in range(len(frame))]
         return _of_rows(chosen.to_dict("records"), names, path, column)
     raise BadArgumentError(
@@ -89,6 +88,16 @@ def sentences_in(path: Path, *, column: str | None = None) -> list[tuple[str, Se
                 if words
             ]
     return [(name, text.split()) for name, text in texts_in(path, column=column)]
+
+
+def _sources(path: Path) -> list[tuple[str, str]]:
+    """Return the first sides in a .tsv without a header, each after its line; none of a table."""
+    if is_pair_file(path):
+        sources, _, lines = pair_lines(TextFile(path))
+        return [*zip(lines, sources, strict=True)]
+    alone = [(f"line {n}", line) for n, line in TextFile(path).lines() if line.strip()]
+    table = any("\t" in line for _, line in alone) or by_name([x for _, x in alone[:1]], _NAMES)
+    return [] if table else alone
 
 
 _NAMES = (*TEXTS, *TEXTS_ZH, *(source for source, _ in SIDES))

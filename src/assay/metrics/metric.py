@@ -10,6 +10,7 @@ metric's, to first order in 1/n.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,6 +42,8 @@ class Metric:
         source: Paper and equation, or what defines it.
         higher_is_better: Otherwise smaller is better.
         share: Whether it is a fraction, shown in percent.
+        limits: What it can be at the least and at the most; no interval goes beyond. A share's
+            are 0 and 1.
         recorded: Whether every trial's record has it; the others are computed when asked for.
     """
 
@@ -52,6 +55,7 @@ class Metric:
     source: str
     higher_is_better: bool = True
     share: bool = False
+    limits: tuple[float, float] = (-math.inf, math.inf)
     recorded: bool = False
 
     @property

@@ -43,6 +43,7 @@ def quantile_metric(level: float) -> Metric:
         score=partial(regression.quantile_loss, level=level),
         source="Koenker and Bassett, 1978, https://doi.org/10.2307/1913643, eq. 2.1",
         higher_is_better=False,
+        limits=(0.0, math.inf),
     )
 
 
@@ -105,6 +106,7 @@ _ALL = (
         tasks=_LABELS,
         score=ranking.auroc,
         source="Hanley and McNeil, 1982, https://doi.org/10.1148/radiology.143.1.7063747",
+        limits=(0.0, 1.0),
         recorded=True,
     ),
     Metric(
@@ -115,6 +117,7 @@ _ALL = (
         score=classification.log_loss,
         source=_SKLEARN,
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -136,6 +139,7 @@ _ALL = (
         score=regression.mase,
         source="Hyndman and Koehler, 2006, https://doi.org/10.1016/j.ijforecast.2006.03.001",
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -146,6 +150,7 @@ _ALL = (
         score=regression.rmse,
         source=_SKLEARN,
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -156,6 +161,7 @@ _ALL = (
         score=regression.mae,
         source=_SKLEARN,
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -165,6 +171,7 @@ _ALL = (
         tasks=_VALUES,
         score=regression.r2,
         source=_SKLEARN,
+        limits=(-math.inf, 1.0),
         recorded=True,
     ),
     quantile_metric(0.5),
@@ -176,6 +183,7 @@ _ALL = (
         score=regression.smape,
         source="Makridakis, 1993, https://doi.org/10.1016/0169-2070(93)90079-3",
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -195,6 +203,7 @@ _ALL = (
         tasks=("text-to-text",),
         score=text.bleu,
         source="Papineni et al., 2002, https://aclanthology.org/P02-1040",
+        limits=(0.0, 100.0),
         recorded=True,
     ),
     Metric(
@@ -205,6 +214,7 @@ _ALL = (
         score=tokens.log_loss,
         source=_SKLEARN,
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -215,6 +225,7 @@ _ALL = (
         score=tokens.perplexity,
         source="Jelinek et al., 1977, https://doi.org/10.1121/1.2016299",
         higher_is_better=False,
+        limits=(0.0, math.inf),
         recorded=True,
     ),
     Metric(
@@ -274,6 +285,7 @@ _ALL = (
         tasks=("text-to-text",),
         score=text.chrf,
         source="Popović, 2015, https://aclanthology.org/W15-3049",
+        limits=(0.0, 100.0),
         recorded=True,
     ),
 )

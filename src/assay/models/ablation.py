@@ -128,10 +128,12 @@ class Unadded(nn.Module):
         super().__init__()
         self.norm_1, self.attention = whole.norm_1, whole.attention
         self.norm_2, self.feedforward = whole.norm_2, whole.feedforward
+        self.drop = whole.drop
 
     def forward(self, x: Tensor, **seen: Any) -> Tensor:
         """Pass the tokens on; `seen` is what the attention is told."""
-        return self.feedforward(self.norm_2(self.attention(self.norm_1(x), **seen)))
+        x = self.drop(self.attention(self.norm_1(x), **seen))
+        return self.drop(self.feedforward(self.norm_2(x)))
 
 
 class AcrossTokens(nn.Module):

@@ -276,7 +276,7 @@ def one_way(module: nn.Module) -> nn.Module | None:
         for name, weight in module.layer.named_parameters():
             old = both.get_parameter(name)
             weight.copy_(old[:, : weight.shape[1]] if weight.dim() == 2 else old)
-        head.weight.copy_(module.head.weight[:, half:])
+        head.weight.copy_(module.head.weight[:, :half])
         head.bias.copy_(module.head.bias)
     module.head = head
     if isinstance(module.exit, BothEnds):

@@ -421,7 +421,8 @@ def _forecasts(artifact: Artifact) -> bool:
     time: Any = facts.get("time")
     series: Any = facts.get("series")
     return (
-        len(facts.get("columns", [])) == width
+        isinstance(facts.get("columns"), list)
+        and len(facts["columns"]) == width
         and facts.get("horizon") == artifact.outputs
         and _is_object(time)
         and _is_text(time.get("name"))

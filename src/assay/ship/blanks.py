@@ -19,7 +19,11 @@ BATCH = 8  # texts read together: a score for each token and each place is kept
 
 
 def fill_blanks(
-    texts: Sequence[str], preprocessing: Mapping[str, Any], model: nn.Module
+    texts: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    model: nn.Module,
+    *,
+    names: Sequence[str] = (),
 ) -> list[str]:
     """Return the texts with the likeliest token in each blank, all of a text chosen at once.
 
@@ -27,15 +31,17 @@ def fill_blanks(
         texts: Each with a `<mask>` or several.
         preprocessing: Of tokens.
         model: (B, T) -> (B, T, V), in evaluation mode.
+        names: Of the texts, for messages; they are numbered if not given.
 
     Raises:
         DataError: A text has no blank or is longer than those of training, or the tokenizer is
             not the model's.
     """
     tokenizer = tokenizer_of(preprocessing)
+    names = names or [f"Text {at + 1}" for at in range(len(texts))]
     rows = [
-        _row(tokenizer, clean(text, f"Text {at}"), f"Text {at}", preprocessing)
-        for at, text in enumerate(texts, 1)
+        _row(tokenizer, clean(text, name), name, preprocessing)
+        for name, text in zip(names, texts, strict=True)
     ]
     return [tokenizer.decode(row.tolist()) for row in _filled(rows, model)]
 

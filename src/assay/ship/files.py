@@ -19,6 +19,7 @@ from assay.data.series_long import read_long
 from assay.data.table import read_table
 from assay.data.text_files import sentences_in, texts_in
 from assay.errors import BadArgumentError, DataError, MissingPathError
+from assay.ship.blanks import fill_blanks
 
 if TYPE_CHECKING:
     from assay.ship.predictor import Predictor
@@ -103,9 +104,13 @@ def _of_texts(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator
             if task == "text-classification":
                 rows = zip(names, predictor.predict_proba(group), strict=True)
                 yield from (_answer(predictor, name, row, top) for name, row in rows)
+                continue
+            if task == "masked-language-modeling":
+                facts = predictor.artifact.preprocessing
+                said = fill_blanks(group, facts, predictor.model, names=[*map(shown, names)])
             else:
-                said = zip(names, predictor.predict(group), strict=True)
-                yield from (Answer(name, text, {}) for name, text in said)
+                said = predictor.predict(group)
+            yield from (Answer(name, text, {}) for name, text in zip(names, said, strict=True))
 
 
 def _of_sentences(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Answer]:
