@@ -21,7 +21,7 @@ class Fire(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return both expansions side by side."""
         x = self.squeeze(x).relu_()  # (B, squeeze, H, W)
-        return torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1).relu_()
+        return torch.cat([self.expand1x1(x).relu_(), self.expand3x3(x).relu_()], dim=1)
 
 
 class SqueezeNet(nn.Module):
