@@ -40,5 +40,5 @@ class DropPath(nn.Module):
         if not self.training or self.p == 0:
             return x
         shape = (len(x), *(1 for _ in x.shape[1:]))
-        kept = x.new_empty(shape).bernoulli_(1 - self.p)
-        return x * kept / (1 - self.p)
+        kept = x.new_empty(shape).bernoulli_(1 - self.p).div_(1 - self.p)
+        return x * kept
