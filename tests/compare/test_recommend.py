@@ -50,7 +50,7 @@ def test_outside_the_margin_the_best_mean_is_recommended(three, verdicts):
     assert found.candidate == "dear"
     assert found.why == {
         "en": "dear is recommended: it has the best mean of the 2 candidates that no other has "
-        "been shown to beat, and none of these is within 0.3 points of it.",
+        "been shown to beat, and no other of these is within 0.3 points of it.",
         "zh": "推荐 dear：在 2 个未被证明不如他者的候选中，它的均值最好，"
         "其余都与它相差 0.3 个百分点以上。",
     }
@@ -61,7 +61,7 @@ def test_cheaper_candidates_that_the_margin_left_out_are_counted(three, make_pai
     found = recommend(three, pairs, prefer="latency")
     assert found.candidate == "cheap"
     assert found.why["en"].endswith(
-        " within 1 point of the best mean, dear's; 1 cheaper one is further below it."
+        " within 1 point of the best mean, dear's; 1 cheaper one is further from it."
     )
     assert found.why["zh"].endswith("；另有 1 个成本更低，但均值相差更多。")
 
@@ -209,8 +209,8 @@ def test_one_seed_says_what_cannot_be_said(make_row, make_pair):
     found = recommend(rows, [make_pair("a", "b")], prefer="params")
     assert found.why["en"] == (
         "a is recommended: it has the best mean of the 2 candidates that no other has been shown "
-        "to beat, and none of these is within 1 point of it; with one seed nothing can be said of "
-        "how much another seed would change this."
+        "to beat, and no other of these is within 1 point of it; with one seed nothing can be said "
+        "of how much another seed would change this."
     )
     assert "只有一个随机种子" in found.why["zh"]
 

@@ -248,8 +248,9 @@ def test_no_better_than_the_majority():
         facts = {"difference": 0.0, "low": -0.1, "high": 0.1, "p": 0.5, "p_holm": 0.5}
         return PairVerdict(a=a, b="baseline:majority", verdict=word, better=0.5, loss=0.1, **facts)
 
-    against = [verdict("net", "not distinguishable"), verdict("good", "better")]
-    (found,) = suspicions([trained(), trained("good")], DATA, against=against)
+    ahead = replace(verdict("ahead", "not distinguishable"), low=0.1)  # but for the many pairs
+    against = [verdict("net", "not distinguishable"), verdict("good", "better"), ahead]
+    (found,) = suspicions([trained(), trained("good"), trained("ahead")], DATA, against=against)
     assert (found.kind, found.severity, found.where) == (
         "no-better-than-trivial",
         "warning",

@@ -91,6 +91,30 @@ def test_longer_texts_than_the_file_knows_are_refused(bert: Path):
     )
 
 
+def test_other_heads_of_the_same_shapes_are_refused(bert: Path, tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(bert.read_bytes())
+    config = (bert.parent / "config.json").read_text()
+    (tmp_path / "config.json").write_text(
+        config.replace('"num_attention_heads": 2', '"num_attention_heads": 4')
+    )
+    with pytest.raises(DataError) as error:
+        build(tmp_path / "model.safetensors")
+    assert str(error.value) == (
+        "bert_tiny (inputs=(16, 61), outputs=61, task=masked-language-modeling) has 2 attention "
+        f"heads. {str(tmp_path / 'config.json')!r} says that the weights beside it have 4; give a "
+        "file of this network."
+    )
+
+
+def test_another_width_is_not_taken_for_another_vocabulary(bert: Path, tmp_path: Path):
+    tensors = load_file(bert)
+    narrow = {name: t[:, :64] if t.shape[:1] in ((V,), (T,)) and t.dim() == 2 else t
+              for name, t in tensors.items()}  # fmt: skip
+    save_file({k: v.contiguous() for k, v in narrow.items()}, tmp_path / "narrow.safetensors")
+    with pytest.raises(DataError, match=r"of another shape [^;]*\(61, 64\) for \(61, 128\)"):
+        build(tmp_path / "narrow.safetensors")
+
+
 def test_what_does_not_fit_is_named(bert: Path, tmp_path: Path):
     tensors = load_file(bert)
     del tensors["bert.encoder.layer.1.output.dense.bias"]

@@ -65,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--margin",
         metavar="M",
-        help="how far below the best mean the cheapest may be: 0.3%%, 0.003 (default: 0.3 points "
+        help="how far from the best mean the cheapest may be: 0.3%%, 0.003 (default: 0.3 points "
         "of a share such as accuracy, 1%% of any other score)",
     )
     add(

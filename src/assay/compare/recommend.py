@@ -175,7 +175,7 @@ def _reason(
         return en, zh
     if len(near) == 1:
         return (
-            f"{en}, and none of these is within {margin.words('en')} of it",
+            f"{en}, and no other of these is within {margin.words('en')} of it",
             f"{zh}，其余都与它相差 {margin.words('zh')}以上",
         )
     if best.cost is None:
@@ -184,10 +184,10 @@ def _reason(
             f"{zh}，与它相差不超过 {margin.words('zh')}者的成本均未能测得",
         )
     left = sum(costs[name] < costs[best.name] for name in means)
-    leader = max(means, key=lambda name: means[name])
+    leader = max(means, key=lambda name: (means[name], name == best.name))
     en, zh = _cheapest(PREFERENCES[prefer], best, leader, len(near), margin)
     if left:
-        en += f"; {left} cheaper {'one is' if left == 1 else 'ones are'} further below it"
+        en += f"; {left} cheaper {'one is' if left == 1 else 'ones are'} further from it"
         zh += f"；另有 {left} 个成本更低，但均值相差更多"
     return en, zh
 

@@ -318,7 +318,7 @@ def _noise(pair: tuple[Point, Point], count: int) -> float:
 def _no_better_than_nothing(
     trained: Sequence[Trained], against: Sequence[PairVerdict]
 ) -> Iterator[Concern]:
-    lost = [v for v in against if v.b in TRIVIAL and v.verdict != "better"]
+    lost = [v for v in against if v.b in TRIVIAL and v.verdict != "better" and v.low <= 0]
     names = [_name(t) for t in trained if any(v.a == _name(t) for v in lost)]
     if names:
         opponent = lost[0].b
@@ -363,7 +363,7 @@ def _listed(names: Sequence[str], lang: str) -> str:
     more = len(names) - _NAMED
     if more < 1:
         return comma.join(names)
-    rest = f" and {more} more" if lang == "en" else f" 等 {len(names)} 个"
+    rest = f" and {more} more" if lang == "en" else f"等 {len(names)} 个"
     return comma.join(names[:_NAMED]) + rest
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +19,7 @@ from assay.models.build import series
 from assay.models.dry import unstarted
 from assay.models.weight_fit import Shapes, changed, listed, unwrapped
 
+_HEADS = ("num_attention_heads", "n_head", "num_heads")  # as transformers' families name them
 _OF_WORDS = ("language-modeling", "masked-language-modeling", "text-to-text")
 
 
@@ -84,7 +87,7 @@ def load_language(
         file: Named in errors.
 
     Raises:
-        DataError: They are of another network, vocabulary or length.
+        DataError: They are of another network, vocabulary, length or number of attention heads.
     """
     found = _fit(asked, _ours(asked, tensors))
     if found.vocabulary is not None:
@@ -93,8 +96,26 @@ def load_language(
         raise _too_short(asked, file, found.places)
     if found.faults:
         raise _misfit(asked, file, found)
+    _check_heads(network, asked, file.parent / "config.json")
     network.load_state_dict({**network.state_dict(), **found.tensors})
     return found
+
+
+def _check_heads(network: nn.Module, asked: Asked, config: Path) -> None:
+    """Refuse weights of other attention heads, which no shape tells; transformers notes them."""
+    facts: object = {}
+    with suppress(OSError, ValueError):
+        facts = json.loads(config.read_text(encoding="utf-8"))
+    noted = (facts.get(name) for name in _HEADS) if isinstance(facts, dict) else ()
+    theirs = next((count for count in noted if isinstance(count, int)), None)
+    ours = {
+        m.num_heads for m in network.modules() if isinstance(getattr(m, "num_heads", None), int)
+    }
+    if theirs is not None and ours and theirs not in ours:
+        raise DataError(
+            f"{asked} has {min(ours)} attention heads. {str(config)!r} says that the weights "
+            f"beside it have {theirs}; give a file of this network."
+        )
 
 
 def _ours(asked: Asked, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -128,8 +149,9 @@ def _fit(asked: Asked, tensors: Mapping[str, Tensor]) -> LanguageFit:
         elif name in by_label:
             found.fresh += (name,)
         else:
-            found.vocabulary = len(value) if name in by_word else found.vocabulary
-            found.places = len(value) if name in by_place else found.places
+            other = len(value) != wanted[0]
+            found.vocabulary = len(value) if other and name in by_word else found.vocabulary
+            found.places = len(value) if other and name in by_place else found.places
             found.misshapen.append(f"{name} {tuple(value.shape)} for {wanted}")
     others = [name for name in tensors if name not in slots]
     found.unused = tuple(name for name in others if name in heads)

@@ -105,11 +105,16 @@ def _of_texts(predictor: Predictor, paths: Sequence[Path], top: int) -> Iterator
                 rows = zip(names, predictor.predict_proba(group), strict=True)
                 yield from (_answer(predictor, name, row, top) for name, row in rows)
                 continue
-            if task == "masked-language-modeling":
-                facts = predictor.artifact.preprocessing
-                said = fill_blanks(group, facts, predictor.model, names=[*map(shown, names)])
-            else:
-                said = predictor.predict(group)
+            said: Iterable[str] = (
+                fill_blanks(
+                    group,
+                    predictor.artifact.preprocessing,
+                    predictor.model,
+                    names=[*map(shown, names)],
+                )
+                if task == "masked-language-modeling"
+                else predictor.predict(group)
+            )
             yield from (Answer(name, text, {}) for name, text in zip(names, said, strict=True))
 
 
