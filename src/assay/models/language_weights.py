@@ -108,9 +108,8 @@ def _check_heads(network: nn.Module, asked: Asked, config: Path) -> None:
         facts = json.loads(config.read_text(encoding="utf-8"))
     noted = (facts.get(name) for name in _HEADS) if isinstance(facts, dict) else ()
     theirs = next((count for count in noted if isinstance(count, int)), None)
-    ours = {
-        m.num_heads for m in network.modules() if isinstance(getattr(m, "num_heads", None), int)
-    }
+    heads = (vars(module).get("num_heads") for module in network.modules())
+    ours = {count for count in heads if isinstance(count, int)}
     if theirs is not None and ours and theirs not in ours:
         raise DataError(
             f"{asked} has {min(ours)} attention heads. {str(config)!r} says that the weights "
