@@ -198,9 +198,9 @@ def embeddings(facts: Mapping[str, Any]) -> list[str]:
         for name, row in facts["forms"].items()
     ]
     return [
-        f"An epoch over {facts['words']:,} words with {facts['workers']} workers, gensim's seconds "
-        "over ours; and how the similarities of the 1,000 most frequent words correlate with "
-        "gensim's, beside those of gensim with another seed.",
+        f"An epoch over {facts['words']:,} words with {facts['workers']} workers, trees built on "
+        "both sides, gensim's seconds over ours; and how the similarities of the 1,000 most "
+        "frequent words correlate with gensim's, beside those of gensim with another seed.",
         "",
         "| form | ratio | ours with gensim | gensim with gensim |",
         "| --- | --- | ---: | ---: |",

@@ -163,40 +163,42 @@ def huffman(counts: NDArray[np.int64]) -> Tree:
         Huffman, 1952; Mikolov et al., 2013, https://arxiv.org/abs/1310.4546, section 2.1.
     """
     number = len(counts)
-    heap = [_Part((int(often), word)) for word, often in enumerate(counts)]
+    heap = [_Part(often, word) for word, often in enumerate(counts.tolist())]
     heapq.heapify(heap)
-    parent, turn = np.zeros(2 * number - 1, np.int64), np.zeros(2 * number - 1, np.int8)
+    parent, turn = [0] * (2 * number - 1), [0] * (2 * number - 1)
     for node in range(number, 2 * number - 1):
-        (less, left), (more, right) = heapq.heappop(heap), heapq.heappop(heap)
-        parent[left] = parent[right] = node
-        turn[right] = 1
-        heapq.heappush(heap, _Part((less + more, node)))
-    ways = [_way(word, parent, turn, 2 * number - 2) for word in range(number)]
-    lengths = [len(way) for way in ways]
-    flat = [step for way in ways for step in way]
+        less, more = heapq.heappop(heap), heapq.heappop(heap)
+        parent[less.node] = parent[more.node] = node
+        turn[more.node] = 1
+        heapq.heappush(heap, _Part(less + more, node))
+    return _ways(np.array(parent), np.array(turn), number)
+
+
+class _Part(int):
+    """A count that knows its node; equal counts are equal."""
+
+    node: int
+
+    def __new__(cls, count: int, node: int) -> _Part:
+        made = super().__new__(cls, count)
+        made.node = node
+        return made
+
+
+def _ways(parent: NDArray[np.int64], turn: NDArray[np.int64], number: int) -> Tree:
+    """Return the inner nodes and turns from the root to each of so many words."""
+    root = 2 * number - 2
+    at = words = np.flatnonzero(np.arange(number) != root)
+    steps = [np.empty((4, 0), np.int64)]  # word, height, node and turn, all words a step at a time
+    while len(words):
+        height = np.full(len(words), len(steps))
+        steps.append(np.array([words, height, parent[at] - number, turn[at]]))
+        at = parent[at]
+        words, at = words[at != root], at[at != root]
+    word, height, nodes, turns = np.concatenate(steps, axis=1)
+    order = np.lexsort((-height, word))
     return Tree(
-        nodes=np.array([node - number for node, _ in flat], np.int32),
-        turns=np.array([side for _, side in flat], np.int8),
-        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        nodes=nodes[order].astype(np.int32),
+        turns=turns[order].astype(np.int8),
+        starts=np.concatenate([[0], np.cumsum(np.bincount(word, minlength=number))]),
     )
-
-
-class _Part(tuple[int, int]):
-    """A count and a node, ordered by the count alone."""
-
-    __slots__ = ()
-
-    def __lt__(self, other: tuple[int, ...]) -> bool:
-        return self[0] < other[0]
-
-
-def _way(
-    word: int, parent: NDArray[np.int64], turn: NDArray[np.int8], root: int
-) -> list[tuple[int, int]]:
-    """Return inner nodes and turns from the root to a word."""
-    way = []
-    at = word
-    while at != root:
-        way.append((int(parent[at]), int(turn[at])))
-        at = int(parent[at])
-    return way[::-1]
