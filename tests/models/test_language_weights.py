@@ -91,18 +91,29 @@ def test_longer_texts_than_the_file_knows_are_refused(bert: Path):
     )
 
 
-def test_other_heads_of_the_same_shapes_are_refused(bert: Path, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("noted", "told", "ours"),
+    [
+        ('"num_attention_heads": 2', '"num_attention_heads": 4', "num_heads 2"),
+        ('"layer_norm_eps": 1e-12', '"layer_norm_eps": 1e-05', "eps 1e-12"),
+        ('"hidden_act": "gelu"', '"hidden_act": "gelu_new"', "approximate none"),
+        ('"hidden_act": "gelu"', '"hidden_act": "relu"', "approximate none"),
+    ],
+)
+def test_what_no_shape_tells_is_read_from_the_config(
+    bert: Path, tmp_path: Path, noted: str, told: str, ours: str
+):
     (tmp_path / "model.safetensors").write_bytes(bert.read_bytes())
     config = (bert.parent / "config.json").read_text()
-    (tmp_path / "config.json").write_text(
-        config.replace('"num_attention_heads": 2', '"num_attention_heads": 4')
-    )
+    assert noted in config
+    (tmp_path / "config.json").write_text(config.replace(noted, told))
     with pytest.raises(DataError) as error:
         build(tmp_path / "model.safetensors")
+    theirs = told.replace('"', "").replace(":", "")
     assert str(error.value) == (
-        "bert_tiny (inputs=(16, 61), outputs=61, task=masked-language-modeling) has 2 attention "
-        f"heads. {str(tmp_path / 'config.json')!r} says that the weights beside it have 4; give a "
-        "file of this network."
+        f"bert_tiny (inputs=(16, 61), outputs=61, task=masked-language-modeling) has {ours}. "
+        f"{str(tmp_path / 'config.json')!r} says that the weights beside it have {theirs}, which "
+        "no shape shows; give a file of this network."
     )
 
 

@@ -19,7 +19,13 @@ from assay.models.build import series
 from assay.models.dry import unstarted
 from assay.models.weight_fit import Shapes, changed, listed, unwrapped
 
-_HEADS = ("num_attention_heads", "n_head", "num_heads")  # as transformers' families name them
+_UNSEEN = {  # what no shape tells: an attribute of modules, and its names in transformers' families
+    "num_heads": ("num_attention_heads", "n_head", "num_heads"),
+    "eps": ("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "layernorm_epsilon"),
+    "approximate": ("hidden_act", "activation_function"),  # of a GELU
+    "base": ("rope_theta",),
+}
+_APPROXIMATE = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 _OF_WORDS = ("language-modeling", "masked-language-modeling", "text-to-text")
 
 
@@ -87,7 +93,8 @@ def load_language(
         file: Named in errors.
 
     Raises:
-        DataError: They are of another network, vocabulary, length or number of attention heads.
+        DataError: They are of another network, vocabulary or length, or their config.json says
+            that another setting was used.
     """
     found = _fit(asked, _ours(asked, tensors))
     if found.vocabulary is not None:
@@ -96,25 +103,28 @@ def load_language(
         raise _too_short(asked, file, found.places)
     if found.faults:
         raise _misfit(asked, file, found)
-    _check_heads(network, asked, file.parent / "config.json")
+    _check_config(network, asked, file.parent / "config.json")
     network.load_state_dict({**network.state_dict(), **found.tensors})
     return found
 
 
-def _check_heads(network: nn.Module, asked: Asked, config: Path) -> None:
-    """Refuse weights of other attention heads, which no shape tells; transformers notes them."""
+def _check_config(network: nn.Module, asked: Asked, config: Path) -> None:
+    """Refuse weights of a network that differs in what no shape tells; transformers notes it."""
     facts: object = {}
     with suppress(OSError, ValueError):
         facts = json.loads(config.read_text(encoding="utf-8"))
-    noted = (facts.get(name) for name in _HEADS) if isinstance(facts, dict) else ()
-    theirs = next((count for count in noted if isinstance(count, int)), None)
-    heads = (vars(module).get("num_heads") for module in network.modules())
-    ours = {count for count in heads if isinstance(count, int)}
-    if theirs is not None and ours and theirs not in ours:
-        raise DataError(
-            f"{asked} has {min(ours)} attention heads. {str(config)!r} says that the weights "
-            f"beside it have {theirs}; give a file of this network."
-        )
+    if not isinstance(facts, dict):
+        return
+    for attribute, names in _UNSEEN.items():
+        found = (vars(module).get(attribute) for module in network.modules())
+        ours = {value for value in found if value is not None}
+        name = next((name for name in names if isinstance(facts.get(name), int | float | str)), "")
+        if ours and name and _APPROXIMATE.get(facts[name], facts[name]) not in ours:
+            raise DataError(
+                f"{asked} has {attribute} {min(ours)}. {str(config)!r} says that the weights "
+                f"beside it have {name} {facts[name]}, which no shape shows; give a file of this "
+                "network."
+            )
 
 
 def _ours(asked: Asked, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
