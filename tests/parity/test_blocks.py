@@ -10,6 +10,7 @@ from assay.blocks.patch import PatchEmbedding, count_patches, small_patch
 from assay.blocks.position import sinusoids
 from assay.blocks.residual import Residual
 from assay.blocks.self_attention import SelfAttention
+from assay.blocks.squeeze_excitation import SqueezeExcitation
 from assay.errors import BadArgumentError
 from assay.models.tabular.mlp import mlp
 from assay.models.tabular.softmax_regression import softmax_regression
@@ -86,19 +87,33 @@ def test_a_sum_in_inference_takes_the_place_of_what_the_branch_made():
     assert block(x).data_ptr() != made[1].data_ptr()
 
 
+def test_a_sum_in_training_takes_the_place_of_what_a_normalisation_made():
+    made: list[Tensor] = []
+    block = Residual(ConvNormAct(2, 2, 1, act=None))
+    block.branch.register_forward_hook(lambda *call: made.append(call[2]))
+    assert block(torch.ones(1, 2, 3, 3)).data_ptr() == made[0].data_ptr()
+
+
 def test_a_sum_of_two_precisions_has_the_finer_one():
     with torch.no_grad():
         total = residual_sum(torch.ones(2).bfloat16(), torch.tensor([0.001, 0.0]), torch.ones(2))
     assert total.tolist() == pytest.approx([1.001, 1.0])
 
 
-@pytest.mark.parametrize("last", [nn.Sigmoid, nn.ReLU, nn.BatchNorm1d])
-def test_gradients_of_a_residual_block_are_those_of_the_plain_sum(last: type[nn.Module]):
+@pytest.mark.parametrize(
+    "last", [nn.Sigmoid(), nn.ReLU(), nn.BatchNorm2d(4), ConvNormAct(4, 4, 1, act=None)]
+)
+@pytest.mark.parametrize("followed", [False, True])
+def test_gradients_of_a_residual_block_are_those_of_the_plain_sum(last: nn.Module, followed: bool):
     torch.manual_seed(0)
-    branch = nn.Sequential(nn.Linear(4, 4), last(4) if last is nn.BatchNorm1d else last())
-    images = torch.randn(3, 4)
+    branch = nn.Sequential(nn.Conv2d(4, 4, 1), last)
+    images = torch.randn(3, 4, 2, 2)
+    block = Residual(*branch)
+    if followed:  # as Grad-CAM follows a network
+        for layer in block.modules():
+            layer.register_full_backward_hook(lambda *_: None)
     grads = []
-    for network in (Residual(*branch), lambda x: branch(x) + x):
+    for network in (block, lambda x: branch(x) + x):
         x = images.clone().requires_grad_()
         network(x).square().sum().backward()
         grads.append([x.grad, *(p.grad.clone() for p in branch.parameters())])
@@ -110,7 +125,7 @@ def test_what_is_weighed_and_added_in_one_pass_is_the_sum_with_its_gradients():
     torch.manual_seed(0)
     block = se_bottleneck(64, 64, 1).double().eval()
     found = []
-    for once in (block, lambda x: block.act(block.branch(x) + block.shortcut(x))):
+    for once in (block, lambda x: block.act(block.branch(x) + x)):
         x = torch.randn(2, 64, 3, 3, generator=torch.manual_seed(1)).double().requires_grad_()
         out = once(x)
         found.append([out, *torch.autograd.grad(out.square().sum(), [x, *block.parameters()])])
@@ -174,3 +189,20 @@ def test_lenet_has_the_maps_and_counts_of_the_papers_figure():
     assert [shapes[i] for i in (0, 2, 3, 5)] == [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5)]
     counts = [sum(p.numel() for p in layer.parameters()) for layer in model.modules()]
     assert {156, 48_120, 10_164, 850} <= set(counts)  # C1, C5, F6 and a linear output
+
+
+def test_excitation_overwrites_its_input_only_where_it_may():
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 3, 3)
+    kept, careful, careless = (
+        x.clone(),
+        SqueezeExcitation(4, 2),
+        SqueezeExcitation(4, 2, inplace=True),
+    )
+    careless.load_state_dict(careful.state_dict())
+    weighed = careless(x).detach()
+    with torch.inference_mode():
+        assert torch.equal(careful(x), weighed)
+        assert torch.equal(x, kept)
+        assert careless(x).data_ptr() == x.data_ptr()
+    assert torch.equal(x, weighed)

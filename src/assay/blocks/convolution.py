@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
 from assay.blocks.in_place import in_place
 
 MOMENTUM = 0.3  # of running statistics: torch's 0.1 still lags when a training has tens of steps
 
 
-class ConvNormAct(nn.Module):
+class ConvNormAct(nn.Sequential):
     """Convolution, batch normalisation, activation; padded so that stride alone sets the size.
 
     Args:
@@ -42,12 +42,14 @@ class ConvNormAct(nn.Module):
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
         )
         self.norm = nn.BatchNorm2d(out_channels, momentum=MOMENTUM)
-        self.act = in_place(act()) if act else nn.Identity()
+        if act:
+            self.act = in_place(act())
         # by the outputs of all groups together, as torchvision does
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
         if self.conv.bias is not None:
             nn.init.zeros_(self.conv.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the three in order."""
-        return self.act(self.norm(self.conv(x)))
+    @property
+    def activates(self) -> bool:
+        """Whether an activation comes last."""
+        return len(self) > 2

@@ -15,19 +15,25 @@ def in_place(act: nn.Module) -> nn.Module:
     return act
 
 
-def residual_sum(change: Tensor, kept: Tensor, x: Tensor) -> Tensor:
-    """Return change + kept; in inference the sum takes the place of `change`.
+def residual_sum(change: Tensor, kept: Tensor, x: Tensor, *, spare: bool = False) -> Tensor:
+    """Return change + kept; the sum takes the place of `change` where nothing else reads that.
 
-    Where a gradient may be asked for, nothing is overwritten: the layer that made `change` may need
-    it. Nor where `change` is the block's input, what is kept of it, or a view of either.
+    In inference that is so unless `change` is the block's input, what is kept of it, or a view of
+    either. Where a gradient may be asked for, the layer that made `change` may need it. A forward
+    hook that keeps `change` sees the sum, as in torchvision's networks.
 
     Args:
         change: What a branch made of `x`, any shape.
         kept: The shortcut's answer, of the same shape.
         x: The block's input.
+        spare: Whether batch normalisation made `change`: its gradient needs only what it read.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or change.dtype != kept.dtype:
+    if not isinstance(change, Tensor) or torch.compiler.is_compiling():  # it is being traced
         return change + kept
+    if change.dtype != kept.dtype:
+        return change + kept
+    if torch.is_grad_enabled():
+        return change.add_(kept) if spare and not change._is_view() else change + kept
     place = change.untyped_storage().data_ptr()
     if place in (kept.untyped_storage().data_ptr(), x.untyped_storage().data_ptr()):
         return change + kept

@@ -6,23 +6,22 @@ Source: He, Zhang, Ren and Sun, 2016, https://arxiv.org/abs/1603.05027, figure 4
 from torch import Tensor, nn
 
 from assay.blocks.convolution import MOMENTUM
+from assay.blocks.in_place import residual_sum
 
 
-class NormAct(nn.Module):
+class NormAct(nn.Sequential):
     """Batch normalisation, then a rectifier. (B, channels, H, W) -> (B, channels, H, W).
 
     Args:
         channels: Of the input and the output.
+        inplace: Whether nothing else reads the input: should somebody take the normalisation out,
+            the rectifier overwrites that.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, inplace: bool = False) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, momentum=MOMENTUM)
-        self.act = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply both."""
-        return self.act(self.norm(x))
+        self.act = nn.ReLU(inplace)
 
 
 class PreActivated(nn.Module):
@@ -46,7 +45,7 @@ class PreActivated(nn.Module):
         """Return the sum."""
         active = self.first(x)
         kept = x if self.shortcut is None else self.shortcut(active)
-        return self.branch(active) + kept
+        return residual_sum(self.branch(active), kept, x)
 
 
 def plain(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:

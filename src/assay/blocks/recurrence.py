@@ -255,14 +255,15 @@ class RecurrentNetwork(nn.Module):
             self.embed = TokenEmbedding(inputs[1], layer.input_size, std=0.1)
         self.layer = layer
         self.step = step
-        both_ends = layer.bidirectional and task not in ANSWERS_EVERY_STEP
-        self.exit = BothEnds() if both_ends else exit_of(task, "last")
+        once = task not in ANSWERS_EVERY_STEP
+        self._heeds_ends = layer.bidirectional or once  # where padding begins
+        self.exit = BothEnds() if layer.bidirectional and once else exit_of(task, "last")
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear((1 + layer.bidirectional) * layer.hidden_size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Score a batch."""
-        real = real_steps(x)
+        real = real_steps(x) if self._heeds_ends else None
         shown, _ = self._run(self.entered(x), real=real)
         return self.head(self.dropout(self.exit(shown, real)))
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from assay.blocks.convolution import ConvNormAct
 from assay.blocks.in_place import in_place, residual_sum
 
 
@@ -22,9 +23,19 @@ class Residual(nn.Module):
     ) -> None:
         super().__init__()
         self.branch = nn.Sequential(*branch)
-        self.shortcut = shortcut or nn.Identity()
-        self.act = in_place(act) if act else nn.Identity()
+        self.shortcut = shortcut
+        self.act = in_place(act) if act else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
-        return self.act(residual_sum(self.branch(x), self.shortcut(x), x))
+        total = self.total(x, x if self.shortcut is None else self.shortcut(x))
+        return total if self.act is None else self.act(total)
+
+    def total(self, x: Tensor, kept: Tensor) -> Tensor:
+        """Return branch(x) + kept, what is kept being the shortcut's answer."""
+        return residual_sum(self.branch(x), kept, x, spare=_ends_in_norm(self.branch))
+
+
+def _ends_in_norm(branch: nn.Sequential) -> bool:
+    """Return whether no activation follows the last convolution and its normalisation."""
+    return len(branch) > 0 and isinstance(branch[-1], ConvNormAct) and not branch[-1].activates

@@ -17,6 +17,7 @@ class SqueezeExcitation(nn.Module):
         reduced: Channels between the two layers, fewer than `channels`.
         act: Between the two layers; built without arguments.
         gate: Turns the second layer's answer into weights; built without arguments.
+        inplace: Whether nothing else reads the input, so that inference may overwrite it.
 
     Shape:
         (B, channels, H, W) -> (B, channels, H, W)
@@ -29,8 +30,10 @@ class SqueezeExcitation(nn.Module):
         *,
         act: Callable[[], nn.Module] = nn.ReLU,
         gate: Callable[[], nn.Module] = nn.Sigmoid,
+        inplace: bool = False,
     ) -> None:
         super().__init__()
+        self.inplace = inplace
         self.reduce = nn.Conv2d(channels, reduced, 1)
         self.act = act()
         self.expand = nn.Conv2d(reduced, channels, 1)
@@ -40,4 +43,8 @@ class SqueezeExcitation(nn.Module):
         """Return the weighted channels, added to a shortcut of their shape if there is one."""
         averages = x.mean(dim=(2, 3), keepdim=True)  # (B, channels, 1, 1)
         weights = self.gate(self.expand(self.act(self.reduce(averages))))
-        return x * weights if shortcut is None else torch.addcmul(shortcut, x, weights)
+        if shortcut is not None:
+            return torch.addcmul(shortcut, x, weights)
+        if self.inplace and not weights.requires_grad and weights.dtype == x.dtype:
+            return x.mul_(weights)
+        return x * weights

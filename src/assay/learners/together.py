@@ -185,8 +185,8 @@ def divide(model: nn.Module, mesh: Any) -> nn.Module:
 
 
 def _blocks(module: nn.Module) -> list[nn.Module]:
-    if isinstance(module, nn.Sequential | nn.ModuleList):
-        return list(module)
+    if type(module) in (nn.Sequential, nn.ModuleList):  # and no kind of them that is one block
+        return list(module.children())
     return [block for child in module.children() for block in _blocks(child)]
 
 

@@ -23,6 +23,7 @@ from assay.blocks.channel_shuffle import ChannelShuffle
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.drop_path import DropPath
 from assay.blocks.max_feature_map import MaxFeatureMap
+from assay.blocks.max_pool import MaxPool2d
 from assay.blocks.pre_norm import PreNormBlock
 from assay.blocks.preactivation import PreActivated
 from assay.blocks.residual import Residual
@@ -268,7 +269,7 @@ def straight(module: nn.Module) -> nn.Module | None:
     """Leave a block's branch alone; branches may then not be skipped either."""
     if isinstance(module, Residual):
         kept = (layer for layer in module.branch if not isinstance(layer, DropPath))
-        return nn.Sequential(*kept, module.act)
+        return nn.Sequential(*kept, *([module.act] if module.act else []))
     if isinstance(module, PreActivated):
         return nn.Sequential(module.first, *module.branch)
     if isinstance(module, PreNormBlock):
@@ -343,11 +344,7 @@ def rectified(module: nn.Module) -> nn.Module | None:
     if not isinstance(module, nn.Sequential):
         return None
     layers = [layer for layer in module if isinstance(layer, ConvNormAct)]
-    if (
-        len(layers) < 2
-        or layers[-2].conv.groups == 1
-        or not isinstance(layers[-1].act, nn.Identity)
-    ):
+    if len(layers) < 2 or layers[-2].conv.groups == 1 or layers[-1].activates:
         return None
     layers[-1].act = deepcopy(layers[-2].act)
     return module
@@ -372,7 +369,7 @@ def unreduced(module: nn.Module) -> nn.Module | None:
     if reduction.kernel_size != (1, 1) or filters.kernel_size == (1, 1):
         return None
     new = redrawn(filters, reduction.in_channels, filters.out_channels)
-    _set_convolution(module[1], new)
+    cast("nn.Sequential", module[1])[0] = new
     del module[0]
     return module
 
@@ -385,7 +382,7 @@ def squared(module: nn.Module) -> nn.Module | None:
     while place + 1 < len(module):
         first, second = _convolution(module[place]), _convolution(module[place + 1])
         if first is not None and second is not None and _is_cross(first, second):
-            _set_convolution(module[place + 1], _square(first, second))
+            cast("nn.Sequential", module[place + 1])[0] = _square(first, second)
             del module[place]
             changed = True
         place += 1
@@ -407,18 +404,9 @@ def _square(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 
 def _convolution(layer: nn.Module) -> nn.Conv2d | None:
     """Return the convolution of a layer that is one with what follows it."""
-    if isinstance(layer, ConvNormAct):
-        return layer.conv
     if isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[0], nn.Conv2d):
         return layer[0]
     return None
-
-
-def _set_convolution(layer: nn.Module, new: nn.Conv2d) -> None:
-    if isinstance(layer, ConvNormAct):
-        layer.conv = new
-    else:
-        cast("nn.Sequential", layer)[0] = new
 
 
 def unghosted(module: nn.Module) -> nn.Module | None:
@@ -502,7 +490,7 @@ def one_convolution(module: nn.Module) -> nn.Module | None:
 def apart(module: nn.Module) -> nn.Module | None:
     """Make overlapping pools read each pixel once."""
     if isinstance(module, nn.MaxPool2d) and (module.kernel_size, module.stride) == (3, 2):
-        return nn.MaxPool2d(2, 2, ceil_mode=module.ceil_mode)
+        return MaxPool2d(2, 2, ceil_mode=module.ceil_mode)
     return None
 
 

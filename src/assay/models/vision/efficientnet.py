@@ -38,7 +38,7 @@ def block(
     nn.init.kaiming_normal_(depthwise.conv.weight)  # by the inputs of one filter
     layers: list[nn.Module] = [
         depthwise,
-        SqueezeExcitation(width, in_channels // 4, act=nn.SiLU),
+        SqueezeExcitation(width, in_channels // 4, act=nn.SiLU, inplace=True),
         ConvNormAct(width, out_channels, 1, act=None),
     ]
     if expansion != 1:

@@ -17,15 +17,15 @@ REDUCTION = 16  # of the channels between the two layers (section 3.2)
 class SEResidual(Residual):
     """A residual block whose branch ends in squeeze-and-excitation; weighs and adds in one pass."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the sum."""
+    def total(self, x: Tensor, kept: Tensor) -> Tensor:
+        """Return the weighed branch + kept."""
         *layers, last = self.branch
         if not isinstance(last, SqueezeExcitation):  # it was taken out
-            return super().forward(x)
+            return super().total(x, kept)
         change = x
         for layer in layers:
             change = layer(change)
-        return cast(Tensor, self.act(last(change, self.shortcut(x))))
+        return cast(Tensor, last(change, kept))
 
 
 def se_bottleneck(in_channels: int, out_channels: int, stride: int) -> SEResidual:
