@@ -8,6 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from assay.blocks.convolution import ConvNormAct
+from assay.blocks.preactivation import PreActivated
+from assay.blocks.residual import Residual
 from assay.engine.stacking import keep, stack, weights_of
 from assay.models.foreign import build_any
 from assay.models.vision.lenet import ScaledTanh, Subsample
@@ -36,16 +39,25 @@ class Many(nn.Module):
         return self.head(x).mean(dim=1)
 
 
+def sums() -> nn.Module:
+    """Return what adds to its input, in place where it can."""
+    residual = Residual(ConvNormAct(2, 2, 3), ConvNormAct(2, 2, 3, act=None), act=nn.ReLU())
+    return nn.Sequential(
+        residual, PreActivated(2, nn.Conv2d(2, 2, 1)), nn.Flatten(), nn.Linear(32, 5)
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "inputs"),
     [
         (Many, (2, 12, 12)),
+        (sums, (2, 4, 4)),
         (lambda: build_any("lenet5", (1, 28, 28), 5), (1, 28, 28)),
         (lambda: build_any("lenet5", (3, 9, 9), 5), (3, 9, 9)),
         (lambda: build_any("whitened_cnn", (1, 16, 16), 5), (1, 16, 16)),
         (lambda: build_any("mlp", (6, 4), 5), (6, 4)),
     ],
-    ids=["many", "lenet5", "enlarged", "whitened_cnn", "mlp"],
+    ids=["many", "sums", "lenet5", "enlarged", "whitened_cnn", "mlp"],
 )
 def test_scores_gradients_and_statistics_are_those_of_each_network(
     make: Callable[[], nn.Module], inputs: tuple[int, ...]

@@ -9,6 +9,7 @@ from test_networks import Pair, difference, require_agreement
 from torch import nn
 
 import assay
+from assay.blocks.max_pool import MaxPool2d
 from assay.errors import BadArgumentError
 from assay.models.vision.inception_resnet_v2 import inception_resnet_v2
 from assay.models.vision.inception_v2 import Branches, HalvingPool, bn_inception, inception_v2
@@ -133,7 +134,7 @@ def test_inception_v2_is_the_papers_table(build, outputs_hold: bool, first: int)
 
 def test_inception_v2_averages_before_each_1x1_but_the_last():
     pools = [type(row.branches[3][0]) for row in inception_v2_on_meta() if len(row.branches) == 4]
-    assert pools == [nn.AvgPool2d] * 7 + [nn.MaxPool2d]
+    assert pools == [nn.AvgPool2d] * 7 + [MaxPool2d]
 
 
 def inception_v2_on_meta() -> list[Branches]:

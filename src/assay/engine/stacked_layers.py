@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.max_pool import MaxPool2d
+
 Layers = Sequence[nn.Module]
 
 
@@ -291,6 +293,6 @@ _EACH_VALUE_ALONE: tuple[type[nn.Module], ...] = (
     nn.Tanh, nn.Sigmoid, nn.Hardswish, nn.Hardsigmoid, nn.Softplus,
 )  # fmt: skip
 _EACH_CHANNEL_ALONE: tuple[type[nn.Module], ...] = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d,
+    MaxPool2d, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d,
     nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
 )  # fmt: skip

@@ -8,6 +8,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from assay.blocks.max_pool import MaxPool2d
+
 relu = partial(nn.ReLU, inplace=True)  # what it reads, nothing else does
 LINEAR = 4096  # units of the two hidden linear layers
 MAP = 6  # side of the feature map that the classifier reads
@@ -44,11 +46,11 @@ def response_norm() -> nn.LocalResponseNorm:
 def alexnet(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> AlexNet:
     """Return the network in one column; `small` changes nothing."""
     features = nn.Sequential(
-        nn.Conv2d(inputs[0], 64, 11, 4, 2), relu(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(64, 192, 5, padding=2), relu(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(inputs[0], 64, 11, 4, 2), relu(), MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2), relu(), MaxPool2d(3, 2),
         nn.Conv2d(192, 384, 3, padding=1), relu(),
         nn.Conv2d(384, 256, 3, padding=1), relu(),
-        nn.Conv2d(256, 256, 3, padding=1), relu(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(256, 256, 3, padding=1), relu(), MaxPool2d(3, 2),
     )  # fmt: skip
     classifier = nn.Sequential(
         nn.Dropout(0.5), nn.Linear(256 * MAP * MAP, LINEAR), relu(),
@@ -64,11 +66,11 @@ def alexnet_2012(inputs: tuple[int, ...], outputs: int, *, small: bool = False) 
     A convolution of two groups is one whose halves did not look at each other's channels.
     """
     features = nn.Sequential(
-        nn.Conv2d(inputs[0], 96, 11, 4, 2), relu(), response_norm(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(96, 256, 5, padding=2, groups=2), relu(), response_norm(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(inputs[0], 96, 11, 4, 2), relu(), response_norm(), MaxPool2d(3, 2),
+        nn.Conv2d(96, 256, 5, padding=2, groups=2), relu(), response_norm(), MaxPool2d(3, 2),
         nn.Conv2d(256, 384, 3, padding=1), relu(),
         nn.Conv2d(384, 384, 3, padding=1, groups=2), relu(),
-        nn.Conv2d(384, 256, 3, padding=1, groups=2), relu(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(384, 256, 3, padding=1, groups=2), relu(), MaxPool2d(3, 2),
     )  # fmt: skip
     classifier = nn.Sequential(
         nn.Linear(256 * MAP * MAP, LINEAR), relu(), nn.Dropout(0.5),

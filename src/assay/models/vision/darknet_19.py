@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
+from assay.blocks.max_pool import MaxPool2d
 
 # widths of the convolutions between two pools: 3x3 and, at every second place, 1x1
 TABLE_6 = (
@@ -40,7 +41,7 @@ class Darknet19(nn.Module):
         self.features = nn.Sequential()
         for stage, widths in enumerate(stages):
             if stage > 0:
-                self.features.append(nn.MaxPool2d(2))
+                self.features.append(MaxPool2d(2))
             for place, out in enumerate(widths):
                 side = 3 if place % 2 == 0 else 1
                 self.features.append(ConvNormAct(width, out, side, act=LEAKY))

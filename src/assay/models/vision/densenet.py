@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import MOMENTUM, ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 
 BOTTLENECK = 4  # width of the 1x1 convolution, in growth rates
 
@@ -71,7 +72,7 @@ class DenseNet(nn.Module):
         self.stem = (
             nn.Sequential(ConvNormAct(in_channels, width, 3))
             if small
-            else nn.Sequential(ConvNormAct(in_channels, width, 7, 2), nn.MaxPool2d(3, 2, 1))
+            else nn.Sequential(ConvNormAct(in_channels, width, 7, 2), MaxPool2d(3, 2, 1))
         )
         self.blocks = nn.Sequential()
         for block, depth in enumerate(depths):

@@ -86,15 +86,15 @@ def bottleneck(
         layers.append(ConvNormAct(width, width, kernel_size, stride, groups=width, act=None))
     if gated:
         reduced = nearest_multiple(width / 4, 4)
-        layers.append(SqueezeExcitation(width, reduced, gate=nn.Hardsigmoid))
+        layers.append(SqueezeExcitation(width, reduced, gate=nn.Hardsigmoid, inplace=True))
     layers.append(Ghost(width, out_channels, act=None))
     return Residual(*layers, shortcut=project(in_channels, out_channels, kernel_size, stride))
 
 
-def project(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
-    """Return the identity where the shapes agree, else a filter of each channel and a 1x1 mix."""
+def project(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module | None:
+    """Return a filter of each channel and a 1x1 mix where the shapes disagree."""
     if in_channels == out_channels and stride == 1:
-        return nn.Identity()
+        return None
     return nn.Sequential(
         ConvNormAct(in_channels, in_channels, kernel_size, stride, groups=in_channels, act=None),
         ConvNormAct(in_channels, out_channels, 1, act=None),

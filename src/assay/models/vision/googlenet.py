@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 
 EPS = 1e-3  # of the normalisations, as in torchvision
 Widths = tuple[int, int, int, int, int, int]
@@ -51,7 +52,7 @@ class Inception(nn.Module):
                 nn.Sequential(
                     ConvNormAct(in_channels, reduce_5, 1), ConvNormAct(reduce_5, five, largest)
                 ),
-                nn.Sequential(nn.MaxPool2d(3, 1, 1), ConvNormAct(in_channels, pooled, 1)),
+                nn.Sequential(MaxPool2d(3, 1, 1), ConvNormAct(in_channels, pooled, 1)),
             ]
         )
 
@@ -108,10 +109,10 @@ class GoogLeNet(nn.Module):
             if small
             else nn.Sequential(
                 ConvNormAct(in_channels, 64, 7, 2),
-                nn.MaxPool2d(3, 2, ceil_mode=True),
+                MaxPool2d(3, 2, ceil_mode=True),
                 ConvNormAct(64, 64, 1),
                 ConvNormAct(64, width, 3),
-                nn.MaxPool2d(3, 2, ceil_mode=True),
+                MaxPool2d(3, 2, ceil_mode=True),
             )
         )
         stages = []
@@ -122,8 +123,8 @@ class GoogLeNet(nn.Module):
                 width = count_channels(widths)
             stages.append(modules)
         self.stage_3, self.stage_4, self.stage_5 = stages
-        self.pool_3 = nn.MaxPool2d(3, 2, ceil_mode=True)
-        self.pool_4 = nn.MaxPool2d(last_pool, 2, ceil_mode=True)
+        self.pool_3 = MaxPool2d(3, 2, ceil_mode=True)
+        self.pool_4 = MaxPool2d(last_pool, 2, ceil_mode=True)
         middle = (STAGE_4[0], STAGE_4[3]) if auxiliary else ()
         self.auxiliary = nn.ModuleList(
             auxiliary_head(count_channels(widths), outputs) for widths in middle

@@ -7,6 +7,7 @@ figures 15 to 20; depths, widths and stem from the authors' released network, as
 from torch import Tensor, nn
 
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.blocks.residual import Residual
 from assay.models.vision.inception_v2 import Branches
 from assay.models.vision.inception_v3 import COLUMN, ROW, chain, conv, reduction_a, stem
@@ -82,7 +83,7 @@ def reduction_b() -> Branches:
         chain(1088, (256, 1), (384, 3), halve=True),
         chain(1088, (256, 1), (288, 3), halve=True),
         chain(1088, (256, 1), (288, 3), (320, 3), halve=True),
-        nn.MaxPool2d(3, 2),
+        MaxPool2d(3, 2),
     )
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d, max_pool2d
 from assay.models.vision.googlenet import Widths, count_channels
 
 EPS = 1e-3  # of the normalisations, as in the authors' code
@@ -65,7 +65,7 @@ class HalvingPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the smaller map."""
         height, width = x.shape[2:]
-        return F.max_pool2d(x, 3, 2, padding=(height % 2, width % 2), ceil_mode=True)
+        return max_pool2d(x, 3, 2, padding=(height % 2, width % 2), ceil_mode=True)
 
 
 def inception(in_channels: int, widths: Widths, pool: nn.Module) -> Branches:
@@ -153,9 +153,7 @@ class InceptionV2(nn.Module):
                 width = count_channels(widths)
             self.stages.append(halving(width, halved))
             width += halved[1] + halved[3]
-        for widths, pool in zip(
-            STAGE_5, (nn.AvgPool2d(3, 1, 1), nn.MaxPool2d(3, 1, 1)), strict=True
-        ):
+        for widths, pool in zip(STAGE_5, (nn.AvgPool2d(3, 1, 1), MaxPool2d(3, 1, 1)), strict=True):
             self.stages.append(inception(width, widths, pool))
             width = count_channels(widths)
         self.head = ImageHead(width, outputs)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from assay.blocks.convolution import MOMENTUM
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.models.vision.inception_v2 import EPS, Branches
 
 Kernel = int | tuple[int, int]
@@ -73,10 +74,10 @@ def stem(in_channels: int) -> nn.Sequential:
         conv(in_channels, 32, 3, 2, padded=False),
         conv(32, 32, 3, padded=False),
         conv(32, 64, 3),
-        nn.MaxPool2d(3, 2),
+        MaxPool2d(3, 2),
         conv(64, 80, 1),
         conv(80, 192, 3, padded=False),
-        nn.MaxPool2d(3, 2),
+        MaxPool2d(3, 2),
     )
 
 
@@ -95,7 +96,7 @@ def reduction_a(in_channels: int, reduced: int, middle: int, last: int) -> Branc
     return Branches(
         chain(in_channels, (384, 3), halve=True),
         chain(in_channels, (reduced, 1), (middle, 3), (last, 3), halve=True),
-        nn.MaxPool2d(3, 2),
+        MaxPool2d(3, 2),
     )
 
 
@@ -114,7 +115,7 @@ def reduction_b(in_channels: int) -> Branches:
     return Branches(
         chain(in_channels, (192, 1), (320, 3), halve=True),
         chain(in_channels, (192, 1), (192, ROW), (192, COLUMN), (192, 3), halve=True),
-        nn.MaxPool2d(3, 2),
+        MaxPool2d(3, 2),
     )
 
 

@@ -6,6 +6,7 @@ Source: Szegedy, Ioffe, Vanhoucke and Alemi, 2016, https://arxiv.org/abs/1602.07
 from torch import Tensor, nn
 
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.models.vision.inception_v2 import Branches
 from assay.models.vision.inception_v3 import COLUMN, ROW, chain, conv, reduction_a, row_and_column
 
@@ -22,14 +23,14 @@ def stem(in_channels: int) -> nn.Sequential:
         conv(in_channels, 32, 3, 2, padded=False),
         conv(32, 32, 3, padded=False),
         conv(32, 64, 3),
-        Branches(nn.MaxPool2d(3, 2), conv(64, 96, 3, 2, padded=False)),
+        Branches(MaxPool2d(3, 2), conv(64, 96, 3, 2, padded=False)),
         Branches(
             nn.Sequential(chain(160, (64, 1)), conv(64, 96, 3, padded=False)),
             nn.Sequential(
                 chain(160, (64, 1), (64, ROW), (64, COLUMN)), conv(64, 96, 3, padded=False)
             ),
         ),
-        Branches(conv(192, 192, 3, 2, padded=False), nn.MaxPool2d(3, 2)),
+        Branches(conv(192, 192, 3, 2, padded=False), MaxPool2d(3, 2)),
     )
 
 
@@ -58,7 +59,7 @@ def reduction_b() -> Branches:
     return Branches(
         chain(1024, (192, 1), (192, 3), halve=True),
         chain(1024, (256, 1), (256, ROW), (320, COLUMN), (320, 3), halve=True),
-        nn.MaxPool2d(3, 2),
+        MaxPool2d(3, 2),
     )
 
 

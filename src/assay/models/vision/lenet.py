@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from assay.blocks.max_pool import MaxPool2d
+
 # which of the six maps of S2 each of the sixteen maps of C3 reads
 TABLE_I = (
     (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
@@ -36,8 +38,8 @@ class LeNet5(nn.Module):
         super().__init__()
         channels, height, width = inputs
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(channels, 6, 5), nn.ReLU(), MaxPool2d(2),
+            nn.Conv2d(6, 16, 5), nn.ReLU(), MaxPool2d(2),
         )  # fmt: skip
         area = _after(height) * _after(width)  # 5 * 5 of a native image
         self.classifier = nn.Sequential(

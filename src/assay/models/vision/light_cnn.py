@@ -7,6 +7,7 @@ code, https://github.com/AlfredXiangWu/LightCNN.
 from torch import Tensor, nn
 
 from assay.blocks.max_feature_map import MaxFeatureMap
+from assay.blocks.max_pool import MaxPool2d
 from assay.blocks.residual import Residual
 
 WIDTHS = (48, 96, 192, 128, 128)  # channels of the first convolution and of the four groups
@@ -91,9 +92,9 @@ class LightCNN(nn.Module):
         return self.classifier(x)
 
 
-def _pool() -> nn.MaxPool2d:
+def _pool() -> MaxPool2d:
     """Return what halves the image; a last odd row or column is kept."""
-    return nn.MaxPool2d(2, ceil_mode=True)
+    return MaxPool2d(2, ceil_mode=True)
 
 
 def light_cnn_9(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> LightCNN:

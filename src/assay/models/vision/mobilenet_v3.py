@@ -61,7 +61,7 @@ def block(in_channels: int, row: Row) -> nn.Module:
     layers.append(ConvNormAct(width, width, kernel_size, stride, groups=width, act=act))
     if gated:
         reduced = nearest_multiple(width // 4, 8)
-        layers.append(SqueezeExcitation(width, reduced, gate=nn.Hardsigmoid))
+        layers.append(SqueezeExcitation(width, reduced, gate=nn.Hardsigmoid, inplace=True))
     layers.append(ConvNormAct(width, out, 1, act=None))
     same = stride == 1 and in_channels == out
     return Residual(*layers) if same else nn.Sequential(*layers)

@@ -6,6 +6,8 @@ CIFAR-10 model.
 
 from torch import Tensor, nn
 
+from assay.blocks.max_pool import MaxPool2d
+
 
 def mlpconv(in_channels: int, kernel_size: int, widths: tuple[int, int, int]) -> nn.Sequential:
     """Return a convolution and two of 1x1 on its result. (B, in, H, W) -> (B, widths[2], H, W)."""
@@ -32,7 +34,7 @@ class NetworkInNetwork(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             mlpconv(in_channels, 5, (192, 160, 96)),
-            nn.MaxPool2d(3, 2, ceil_mode=True), nn.Dropout(0.5),
+            MaxPool2d(3, 2, ceil_mode=True), nn.Dropout(0.5),
             mlpconv(96, 5, (192, 192, 192)),
             nn.AvgPool2d(3, 2, ceil_mode=True), nn.Dropout(0.5),
             mlpconv(192, 3, (192, 192, outputs))[:-1],  # scores may be negative

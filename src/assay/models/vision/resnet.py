@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.blocks.preactivation import NormAct, PreActivated, plain
 from assay.blocks.residual import Residual
 
@@ -49,10 +50,10 @@ def bottleneck(
     )
 
 
-def project(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Return the identity where the shapes agree, else a 1x1 convolution (section 3.3, B)."""
+def project(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """Return a 1x1 convolution where the shapes disagree (section 3.3, B)."""
     if in_channels == out_channels and stride == 1:
-        return nn.Identity()
+        return None
     return ConvNormAct(in_channels, out_channels, 1, stride, act=None)
 
 
@@ -61,7 +62,7 @@ def preact_basic(in_channels: int, out_channels: int, stride: int) -> PreActivat
     return PreActivated(
         in_channels,
         plain(in_channels, out_channels, 3, stride),
-        NormAct(out_channels),
+        NormAct(out_channels, inplace=True),
         plain(out_channels, out_channels, 3),
         shortcut=preact_project(in_channels, out_channels, stride),
     )
@@ -73,9 +74,9 @@ def preact_bottleneck(in_channels: int, out_channels: int, stride: int) -> PreAc
     return PreActivated(
         in_channels,
         plain(in_channels, width, 1),
-        NormAct(width),
+        NormAct(width, inplace=True),
         plain(width, width, 3, stride),
-        NormAct(width),
+        NormAct(width, inplace=True),
         plain(width, out_channels, 1),
         shortcut=preact_project(in_channels, out_channels, stride),
     )
@@ -128,7 +129,7 @@ class ResNet(nn.Module):
         self.stem = (
             nn.Sequential(first(in_channels, width, 3, 1))
             if small
-            else nn.Sequential(first(in_channels, width, 7, 2), nn.MaxPool2d(3, 2, 1))
+            else nn.Sequential(first(in_channels, width, 7, 2), MaxPool2d(3, 2, 1))
         )
         self.stages = nn.Sequential()
         for stage, (depth, base) in enumerate(zip(depths, WIDTHS, strict=True)):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from assay.blocks.channel_shuffle import ChannelShuffle
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.blocks.residual import Residual
 from assay.errors import BadArgumentError
 
@@ -100,7 +101,7 @@ class ShuffleNetV1(nn.Module):
         width, *stages = scaled(groups, multiplier)
         self.features = nn.Sequential(ConvNormAct(in_channels, width, 3, 1 if small else 2))
         if not small:
-            self.features.append(nn.MaxPool2d(3, 2, 1))
+            self.features.append(MaxPool2d(3, 2, 1))
         for stage, (depth, out) in enumerate(zip(DEPTHS, stages, strict=True)):
             first_groups = 1 if stage == 0 else groups  # the stem has too few channels to divide
             self.features.append(Shrink(width, out, groups=groups, first_groups=first_groups))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from assay.blocks.channel_shuffle import ChannelShuffle
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.errors import BadArgumentError
 
 DEPTHS = (4, 8, 4)  # units of the three stages
@@ -83,7 +84,7 @@ class ShuffleNetV2(nn.Module):
             )
         self.features = nn.Sequential(ConvNormAct(in_channels, width, 3, 1 if small else 2))
         if not small:
-            self.features.append(nn.MaxPool2d(3, 2, 1))
+            self.features.append(MaxPool2d(3, 2, 1))
         for depth, out in zip(DEPTHS, stages, strict=True):
             self.features.append(Shrink(width, out))
             self.features.extend(Keep(out) for _ in range(depth - 1))

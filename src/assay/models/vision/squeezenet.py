@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from assay.blocks.max_pool import MaxPool2d
+
 
 class Fire(nn.Module):
     """Squeeze with 1x1, expand with 1x1 and 3x3. (B, C, H, W) -> (B, 8 * squeeze, H, W)."""
@@ -51,7 +53,7 @@ class SqueezeNet(nn.Module):
             nn.Conv2d(in_channels, channels, kernel_size, 2), nn.ReLU(inplace=True)
         )
         for group in squeezes:
-            self.features.append(nn.MaxPool2d(3, 2, ceil_mode=True))
+            self.features.append(MaxPool2d(3, 2, ceil_mode=True))
             for squeeze in group:
                 self.features.append(Fire(channels, squeeze))
                 channels = 8 * squeeze

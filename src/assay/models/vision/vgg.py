@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 
 # widths between two pools
 STAGES_11 = ((64,), (128,), (256,) * 2, (512,) * 2, (512,) * 2)
@@ -79,7 +80,7 @@ class VGG(nn.Module):
                 self.features.append(convolution(width, out))
                 width = out
             if side > 1 or not small:
-                self.features.append(nn.MaxPool2d(2))
+                self.features.append(MaxPool2d(2))
                 side //= 2
                 self.least_side *= 2
         self.classifier = ImageHead(width, outputs) if small else classifier(width, outputs)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.max_pool import MaxPool2d
+
 MOST_PATCHES = 250_000  # enough for a matrix of at most 48 x 48, in 50 MB
 
 
@@ -114,7 +116,7 @@ def _round(in_channels: int, out_channels: int) -> list[nn.Module]:
     """Return one learned convolution with what follows it; halves the image."""
     return [
         nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
+        MaxPool2d(2),
         ShiftNorm(out_channels),
         nn.ReLU(),
     ]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from assay.blocks.convolution import MOMENTUM, ConvNormAct
 from assay.blocks.head import ImageHead
+from assay.blocks.max_pool import MaxPool2d
 from assay.blocks.residual import Residual
 
 
@@ -33,7 +34,7 @@ def shrink(in_channels: int, middle: int, out_channels: int, *, act: bool = True
         separable(in_channels, middle),
         nn.ReLU(),
         separable(middle, out_channels),
-        nn.MaxPool2d(3, 2, 1),
+        MaxPool2d(3, 2, 1),
         shortcut=ConvNormAct(in_channels, out_channels, 1, 2, act=None),
     )
 
