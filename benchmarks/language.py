@@ -20,6 +20,7 @@ from assay.blocks.attention import fused, written_out
 from assay.decoding.greedy import greedy
 from assay.decoding.loop import decode
 from assay.decoding.uncached import Uncached
+from assay.engine.machine import keep_memory
 from assay.models.language.gpt2 import from_transformers, sized
 from benchmarks.common import interleave, load, machine, rate, ratio, save
 
@@ -198,6 +199,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     args = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(1)
     parts = {
         "training": lambda: training(args.rounds, args.seconds),

@@ -21,6 +21,7 @@ from torch.nn.utils import rnn as packing
 from assay.blocks import peephole
 from assay.blocks.peephole import PeepholeLSTM
 from assay.blocks.recurrence import RecurrentNetwork, stack
+from assay.engine.machine import keep_memory
 from assay.models.build import unchecked
 from benchmarks.common import interleave, machine, rate, ratio, save
 
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5)
     args = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(machine())
