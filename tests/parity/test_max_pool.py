@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 from torch.func import grad, hessian, vmap
+from torch.fx import symbolic_trace
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from assay.blocks import max_pool
 from assay.blocks.max_pool import MaxPool2d, max_pool2d
+from assay.models.vision.resnet import resnet18
 
 KERNELS = (1, 2, 3, (2, 3), (3, 5))
 POOLS = (MaxPool2d, nn.MaxPool2d)
@@ -102,3 +104,11 @@ def test_whoever_follows_operations_sees_a_pool():
     with Follow():
         MaxPool2d(3, 2, 1)(x)
     assert seen == ["max_pool2d_with_indices"]
+
+
+def test_a_network_with_pools_and_sums_is_traced_as_torchs_would_be():
+    network = resnet18((3, 32, 32), 5).eval()
+    traced = symbolic_trace(network)
+    assert "max_pool2d" in {getattr(node.target, "__name__", "") for node in traced.graph.nodes}
+    x = torch.randn(2, 3, 32, 32, generator=torch.manual_seed(0))
+    torch.testing.assert_close(traced(x), network(x))

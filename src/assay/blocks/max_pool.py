@@ -48,17 +48,16 @@ def max_pool2d(
         padding: How far windows reach beyond each edge, at most half of theirs.
         ceil_mode: Whether a last window may reach beyond the edge.
     """
-    kernels, strides, paddings = map(_pair, (kernel_size, stride, padding))
-    trained = torch.is_grad_enabled() and x.requires_grad
-    turned = trained and min(kernels) > 2  # else so many places to turn back outweigh the gain
-    if not _is_slow(x) or not _fits(x, kernels, strides, paddings) or (trained and not turned):
-        return F.max_pool2d(x, kernel_size, stride, padding, ceil_mode=ceil_mode)
-    if turned:
-        values, _ = _Turned.apply(x, (kernels, strides, paddings, (1, 1), ceil_mode))
-        return values
-    for dim, *how in zip((2, 3), kernels, strides, paddings, strict=True):
-        x = _largest(x, dim, *how, ceil=ceil_mode)
-    return x
+    sizes = tuple(map(_pair, (kernel_size, stride, padding)))
+    if _is_slow(x) and _fits(x, *sizes):
+        if not (x.requires_grad and torch.is_grad_enabled()):
+            for dim, *how in zip((2, 3), *sizes, strict=True):
+                x = _largest(x, dim, *how, ceil=ceil_mode)
+            return x
+        if min(sizes[0]) > 2:  # places of smaller windows are so many that turning them costs more
+            values, _ = _Turned.apply(x, (*sizes, (1, 1), ceil_mode))
+            return values
+    return F.max_pool2d(x, kernel_size, stride, padding, ceil_mode=ceil_mode)
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
