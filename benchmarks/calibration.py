@@ -34,7 +34,6 @@ POWER_EXAMPLES, POWER_SEEDS = 10_000, 5
 SPREADS = (0.002, 0.005, 0.01)  # between seeds, for power
 FAMILY, FAMILY_EXAMPLES = 12, 3_000  # candidates that are equally good, and test examples
 POINT = 0.01
-FEW_SEEDS = (2, 3)  # where intervals are hardest to get right: counted more often
 UNLIKE = "unlike seeds"
 MANY_STEPS = 1_000  # of a network that has nearly learnt what it can
 CHANCE = (0.9 * 0.1 / 3 / POWER_EXAMPLES) ** 0.5  # between seeds: a third of p(1 - p), as simulated
@@ -334,18 +333,15 @@ def render_simulated(facts: Mapping) -> str:
     counted = listed(facts)
     cells = counted["cells"]
     studies = min(row["studies"] for rows in counted.values() for row in rows)
-    few = [c for c in cells if c["seeds"] in FEW_SEEDS]
-    more = min(c["studies"] for c in few)
     lines = [
         "## Simulations with known truth",
         "",
-        f"`python -m benchmarks.calibration --studies {studies}`, then `--studies {more} --seeds "
-        f"{','.join(map(str, FEW_SEEDS))}`",
+        f"`python -m benchmarks.calibration --studies {studies}`",
         "",
         facts["machine"],
         "",
         f"At least {studies:,} studies a cell, so that a share of 95 % has a standard error of at "
-        f"most {_error(studies)} points; {more:,} for two and three seeds, {_error(more)} points. "
+        f"most {_error(studies)} points. "
         "A study is a network, the same network under other seeds, and another one, on the same "
         "examples.",
         "",
