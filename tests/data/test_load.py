@@ -141,6 +141,23 @@ def test_a_damaged_prepared_folder_is_refused_and_then_repaired(opened, part, da
     assert path.read_bytes() == whole
 
 
+def test_whoever_prepares_the_same_at_the_same_moment_is_not_undone(
+    opened, store, monkeypatch: pytest.MonkeyPatch
+):
+    naming, others = Path.replace, []
+
+    def after_somebody_else(ours: Path, home: Path) -> Path:
+        if ours.is_dir() and not others:
+            others.append(None)
+            others[:] = [load("digits", folder=store)]
+        return naming(ours, home)
+
+    monkeypatch.setattr(Path, "replace", after_somebody_else)
+    digits, (other,) = opened("digits"), others
+    assert digits.folder == other.folder
+    assert sorted(p.name for p in store.iterdir()) == sorted([digits.folder.name, "seen"])
+
+
 def test_nothing_is_left_behind_when_data_is_refused(opened, store, tmp_path):
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -194,13 +195,22 @@ def _prepare(
 
 
 def _put(temporary: Path, home: Path) -> None:
-    """Give the finished folder its name, unless a whole one of that name is there already."""
-    with contextlib.suppress(DataError):
-        open_prepared(home)
-        return
-    shutil.rmtree(home, ignore_errors=True)
+    """Give the finished folder its name, unless a whole one of that name is there already.
+
+    Others may do the same at this moment; whoever is first wins, and nobody's whole folder goes.
+    """
     temporary.chmod(0o755)
-    temporary.replace(home)
+    try:
+        temporary.replace(home)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        with contextlib.suppress(DataError):
+            open_prepared(home)
+            return
+        damaged = home.replace(temporary.with_suffix(".damaged"))
+        temporary.replace(home)
+        shutil.rmtree(damaged, ignore_errors=True)
 
 
 @contextlib.contextmanager
