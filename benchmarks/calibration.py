@@ -392,14 +392,12 @@ def _summary(cells: Sequence[Mapping]) -> list[str]:
         ("other", "A/B differences"),
     ):
         low, high = min(cells, key=lambda c: c[key]), max(cells, key=lambda c: c[key])
-        inside, above = (
-            sum(lower <= c[key] <= upper for c in cells)
-            for lower, upper in ((0.93, 0.97), (0.97, 1))
-        )
+        below, above = (sum(c[key] < 0.93 for c in cells), sum(c[key] > 0.97 for c in cells))
         lines.append(
             f"- coverage of 95 % intervals of {words}: {_share(_mean(cells, key))}, from "
             f"{_share(low[key])} ({_where(low)}) to {_share(high[key])} ({_where(high)}); "
-            f"{inside} of {len(cells)} cells within 93 to 97 %, {above} above"
+            f"{len(cells) - below - above} of {len(cells)} cells within 93 to 97 %, {below} below, "
+            f"{above} above"
         )
     return lines
 
