@@ -18,8 +18,8 @@ figures are kept; with `--missing` only what was left out before is timed.
 import argparse
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import asdict
+from functools import partial
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from assay.canon.catalog import catalog
 from assay.engine.machine import keep_memory
 from assay.testing.parity import pair, referenced
-from benchmarks.common import interleave, machine, rate, ratio, save
+from benchmarks.common import interleave, machine, rate, ratio, save, two_places
 from benchmarks.readme import read
 
 SETTINGS = [("forward", 1), ("train", 1), ("forward", 32), ("train", 32)]
@@ -83,14 +83,13 @@ def setting(
     fit = int(left / (2 * max(SECONDS, once))) - 1
     if fit < FEWEST:
         return {"seconds": once}
-    places = [ways]
+    places = [models]
     if once < 1:
         rounds = max(rounds, int(ENOUGH / max(SECONDS, once)))
-        copies = {name: deepcopy(models[name]) for name in reversed(models)}
-        places.append({name: worker(kind, copies[name], images) for name in models})
+        places = two_places(models)
     rates: dict[str, list[float]] = {name: [] for name in models}
     for place in places:
-        timed = {name: lambda work=work: rate(work, SECONDS) for name, work in place.items()}
+        timed = {name: partial(rate, worker(kind, place[name], images), SECONDS) for name in models}
         for name, found in interleave(timed, -(-min(fit, rounds) // len(places))).items():
             rates[name] += found
     return {"ratio": asdict(ratio(rates["ours"], rates["theirs"])), "rates": rates}
