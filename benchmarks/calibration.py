@@ -352,11 +352,8 @@ def render_simulated(facts: Mapping) -> str:
         "taken so; two trainings of one network do differ, and the first column counts how often "
         "that is seen",
         "",
-        "Two seeds know their spread by one degree of freedom. Where seeds make nearly all of the "
-        "noise, intervals of one candidate hold a little less than they say, and where the two of "
-        "a pair spread alike, a little more. A rule that never holds less, that of Cochran and "
-        "Cox, is a quarter to a half wider and holds 97 to 99 % in most cells "
-        "(`moments.joint_freedom`).",
+        "Two seeds know their spread by one degree of freedom: where the two of a pair spread "
+        "alike, their intervals hold a little more than they say (`moments.joint_freedom`).",
         "",
         *_few(facts["few"]),
         "",

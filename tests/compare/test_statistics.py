@@ -9,7 +9,7 @@ from pandas import DataFrame
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import skew, ttest_1samp, ttest_ind, ttest_rel
+from scipy.stats import chi2, skew, ttest_1samp, ttest_ind, ttest_rel
 from scipy.stats import t as student
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
@@ -24,6 +24,7 @@ from assay.compare.statistics import (
     paired_test,
     paired_tests,
     t_below,
+    t_quantile,
 )
 from assay.errors import BadArgumentError
 
@@ -238,12 +239,29 @@ def test_the_variance_parts_equal_those_of_an_analysis_of_variance():
     examples = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 60 - (rest_a + rest_b) / 240
     ours = paired_test(a, b)
     assert ours.variance == pytest.approx(examples + (rows_a + rows_b) / 240)
-    seeds, welch = rows_a + rows_b, 3 * (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2)
-    below = examples / 59 + seeds / 240 / welch
-    assert ours.freedom == pytest.approx(ours.variance / below)
+    seeds, welch = (rows_a + rows_b) / 240, 3 * (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2)
+    odds = examples**2 / seeds**2 * (1 - 0.9 / welch**2)
+    assert ours.freedom == pytest.approx((odds + 1) / (odds / 59 + 1 / welch))
 
 
-@pytest.mark.parametrize(("seeds", "least"), [(2, 0.90), (3, 0.935), (5, 0.94)])
+@pytest.mark.parametrize(
+    ("seeds", "least", "most"),
+    [(2, 0.933, 0.966), (3, 0.946, 0.955), (5, 0.949, 0.959), (10, 0.949, 0.958)],
+)
+def test_an_interval_of_one_candidate_holds_whatever_the_share_of_seeds(
+    seeds: int, least: float, most: float
+):
+    drawn = chi2.ppf((np.arange(20_000) + 0.5) / 20_000, seeds - 1) / (seeds - 1)
+    freedoms = np.full((2, len(drawn)), [[1e6], [seeds - 1.0]])
+    held = []
+    for share in (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995, 1.0):
+        parts = np.stack([0.0 * drawn + 1.0 - share, share * drawn])
+        reach = t_quantile(joint_freedom(parts, freedoms), 0.95)
+        held.append(np.mean(2 * ndtr(reach * parts.sum(axis=0) ** 0.5) - 1))
+    assert least <= min(held) <= max(held) <= most
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(2, 0.917), (3, 0.938), (5, 0.944)])
 def test_an_interval_holds_however_unlike_the_seeds_of_both_sides_spread(seeds: int, least: float):
     rng, held = np.random.default_rng(30), []
     difference = rng.standard_normal(STUDIES_OF_NORMALS)  # of variance 1

@@ -15,6 +15,7 @@ import numpy as np
 
 Array = np.ndarray
 LEAST = 0.1  # of the variance of chance alone, that seeds are thought to vary by
+FEW_SEEDS = 0.9  # by which examples count for less beside one degree of freedom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,20 +116,22 @@ def joint_freedom(parts: Array, freedoms: Array) -> Array:
     """Return the degrees of freedom of a variance over draws of both examples and seeds.
 
     Seeds of several candidates are joined by Satterthwaite's formula, and then with the examples:
-    the inverse is the mean of both inverses, weighted by the parts, as Cochran and Cox weigh the
-    quantiles of t, which nearly depend on it ("Experimental Designs", 1950). Satterthwaite's
-    squares the weights; two or three seeds beside many examples then count for too little. With all
-    the noise in the examples, or all in the seeds, the two are the same. Where seeds of one
-    candidate spread far more than those of the other, an interval of 95% for three seeds holds the
-    truth in as few as 92% by Satterthwaite's formula and in 94% by this one, for two seeds in 87
-    and 91%: `tests/compare/test_statistics.py`.
+    the inverse is the mean of both inverses, weighted by the squares of the parts, that of the
+    examples times 1 - 0.9 / f² for seeds of f degrees of freedom. With all the noise in the
+    examples, or all in the seeds, this is Satterthwaite's formula; in between, his weights are
+    squared shares of the whole, and two or three seeds beside many examples count for too little.
+    The factor is fitted: among rules of this form it keeps the promise of 95% best, whatever the
+    share of the seeds. By numerical integration an interval of one candidate holds the truth in
+    93.4 to 96.5% for two seeds, where Satterthwaite's holds it in 87%, and in 94.7 to 95.8% for
+    more: `tests/compare/test_statistics.py`.
 
     Args:
         parts: The variances to add, along the first axis, that of examples first, each at least 0.
         freedoms: Degrees of freedom of each, at least 1.
     """
-    examples, seeds = parts[0], parts[1:].sum(axis=0)
-    total = examples + seeds
-    below = examples / freedoms[0] + seeds / satterthwaite(parts[1:], freedoms[1:])
-    found = np.ones(np.shape(total))
-    return np.asarray(np.divide(total, below, out=found, where=below > 0))
+    seeds, whole = parts[1:].sum(axis=0), parts.sum(axis=0)
+    share = np.divide(seeds, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+    freedom = satterthwaite(parts[1:], freedoms[1:])
+    of_seeds, of_examples = share**2, (1.0 - FEW_SEEDS / freedom**2) * (1.0 - share) ** 2
+    below = of_examples / freedoms[0] + of_seeds / freedom
+    return np.asarray((of_examples + of_seeds) / below)
