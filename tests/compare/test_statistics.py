@@ -239,7 +239,7 @@ def test_the_variance_parts_equal_those_of_an_analysis_of_variance():
     examples = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 60 - (rest_a + rest_b) / 240
     ours = paired_test(a, b)
     assert ours.variance == pytest.approx(examples + (rows_a + rows_b) / 240)
-    seeds, welch = (rows_a + rows_b) / 240, 3 * (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2)
+    seeds, welch = (rows_a + rows_b) / 240, 4 * (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2) - 1
     odds = examples**2 / seeds**2 * (1 - 0.9 / welch**2)
     assert ours.freedom == pytest.approx((odds + 1) / (odds / 59 + 1 / welch))
 
@@ -261,7 +261,7 @@ def test_an_interval_of_one_candidate_holds_whatever_the_share_of_seeds(
     assert least <= min(held) <= max(held) <= most
 
 
-@pytest.mark.parametrize(("seeds", "least"), [(2, 0.917), (3, 0.938), (5, 0.944)])
+@pytest.mark.parametrize(("seeds", "least"), [(2, 0.907), (3, 0.931), (5, 0.941)])
 def test_an_interval_holds_however_unlike_the_seeds_of_both_sides_spread(seeds: int, least: float):
     rng, held = np.random.default_rng(30), []
     difference = rng.standard_normal(STUDIES_OF_NORMALS)  # of variance 1
@@ -273,7 +273,7 @@ def test_an_interval_holds_however_unlike_the_seeds_of_both_sides_spread(seeds: 
             parts = np.stack([examples + 0.0 * difference, one * drawn[0], other * one * drawn[1]])
             t = np.abs(difference) / parts.sum(axis=0) ** 0.5
             held.append(np.mean(2 * t_below(joint_freedom(parts, freedoms), -t) > 0.05))
-    assert least <= min(held) <= max(held) <= 0.98
+    assert least <= min(held) <= max(held) <= 0.968
 
 
 def test_the_moments_of_a_table_equal_statsmodels_analysis_of_variance():

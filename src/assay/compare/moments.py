@@ -115,15 +115,18 @@ def satterthwaite(parts: Array, freedoms: Array) -> Array:
 def joint_freedom(parts: Array, freedoms: Array) -> Array:
     """Return the degrees of freedom of a variance over draws of both examples and seeds.
 
-    Seeds of several candidates are joined by Satterthwaite's formula, and then with the examples:
-    the inverse is the mean of both inverses, weighted by the squares of the parts, that of the
-    examples times 1 - 0.9 / f² for seeds of f degrees of freedom. With all the noise in the
-    examples, or all in the seeds, this is Satterthwaite's formula; in between, his weights are
-    squared shares of the whole, and two or three seeds beside many examples count for too little.
-    The factor is fitted: among rules of this form it keeps the promise of 95% best, whatever the
-    share of the seeds. By numerical integration an interval of one candidate holds the truth in
-    93.4 to 96.5% for two seeds, where Satterthwaite's holds it in 87%, and in 94.7 to 95.8% for
-    more: `tests/compare/test_statistics.py`.
+    Seeds of several candidates are joined by Welch's formula, halfway between its two forms: that
+    of Satterthwaite holds the truth too often where two candidates' seeds spread alike, that of
+    1947, with two more degrees of freedom and two less of the sum
+    (https://doi.org/10.1093/biomet/34.1-2.28), too rarely where they do not. Then they are joined
+    with the examples: the inverse is the mean of both inverses, weighted by the squares of the
+    parts, that of the examples times 1 - 0.9 / f² for seeds of f degrees of freedom. With all the
+    noise in the examples, or all in the seeds, this is Satterthwaite's formula; in between, his
+    weights are squared shares of the whole, and two or three seeds beside many examples count for
+    too little. The factor is fitted to keep the promise of 95% whatever the share of the seeds: by
+    numerical integration an interval of one candidate holds the truth in 93.4 to 96.5% for two
+    seeds, where Satterthwaite's holds it in 87% at the worst, and in 94.7 to 95.8% for more
+    (`tests/compare/test_statistics.py`).
 
     Args:
         parts: The variances to add, along the first axis, that of examples first, each at least 0.
@@ -131,7 +134,7 @@ def joint_freedom(parts: Array, freedoms: Array) -> Array:
     """
     seeds, whole = parts[1:].sum(axis=0), parts.sum(axis=0)
     share = np.divide(seeds, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
-    freedom = satterthwaite(parts[1:], freedoms[1:])
+    freedom = satterthwaite(parts[1:], freedoms[1:] + 1.0) - 1.0
     of_seeds, of_examples = share**2, (1.0 - FEW_SEEDS / freedom**2) * (1.0 - share) ** 2
     below = of_examples / freedoms[0] + of_seeds / freedom
     return np.asarray((of_examples + of_seeds) / below)
