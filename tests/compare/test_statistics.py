@@ -202,7 +202,15 @@ def test_seeds_that_are_all_the_noise_make_it_welchs_t_test():
     theirs = ttest_ind(a[:, 0], b[:, 0], equal_var=False)
     ours = paired_test(np.repeat(a, 50, axis=1), np.repeat(b, 50, axis=1))
     assert ours.p == pytest.approx(theirs.pvalue)
-    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval()))
+    # the interval is between those of Welch's two forms, of 1938, which is SciPy's, and of 1947
+    first, error = theirs.df, ours.variance**0.5
+    of_a, of_b = a.var(ddof=1) / 6, b.var(ddof=1) / 4
+    last = (of_a + of_b) ** 2 / (of_a**2 / 7 + of_b**2 / 5) - 2
+    assert tuple(theirs.confidence_interval()) == pytest.approx(
+        tuple(ours.mean + sign * student.ppf(0.975, first) * error for sign in (-1, 1))
+    )
+    assert first < ours.freedom < last
+    assert ours.high - ours.mean == pytest.approx(student.ppf(0.975, ours.freedom) * error)
 
 
 def test_shared_seeds_that_are_all_the_noise_make_it_the_paired_t_test():
@@ -239,14 +247,15 @@ def test_the_variance_parts_equal_those_of_an_analysis_of_variance():
     examples = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) / 60 - (rest_a + rest_b) / 240
     ours = paired_test(a, b)
     assert ours.variance == pytest.approx(examples + (rows_a + rows_b) / 240)
-    seeds, welch = (rows_a + rows_b) / 240, 4 * (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2) - 1
-    odds = examples**2 / seeds**2 * (1 - 0.9 / welch**2)
+    seeds, alike = (rows_a + rows_b) / 240, (rows_a + rows_b) ** 2 / (rows_a**2 + rows_b**2)
+    welch = 3.5 * alike - 0.5
+    odds = examples**2 / seeds**2 * (1 - 0.9 / welch)
     assert ours.freedom == pytest.approx((odds + 1) / (odds / 59 + 1 / welch))
 
 
 @pytest.mark.parametrize(
     ("seeds", "least", "most"),
-    [(2, 0.933, 0.966), (3, 0.946, 0.955), (5, 0.949, 0.959), (10, 0.949, 0.958)],
+    [(2, 0.933, 0.965), (3, 0.949, 0.957), (5, 0.949, 0.961), (10, 0.949, 0.959)],
 )
 def test_an_interval_of_one_candidate_holds_whatever_the_share_of_seeds(
     seeds: int, least: float, most: float
@@ -261,7 +270,7 @@ def test_an_interval_of_one_candidate_holds_whatever_the_share_of_seeds(
     assert least <= min(held) <= max(held) <= most
 
 
-@pytest.mark.parametrize(("seeds", "least"), [(2, 0.907), (3, 0.931), (5, 0.941)])
+@pytest.mark.parametrize(("seeds", "least"), [(2, 0.916), (3, 0.934), (5, 0.942)])
 def test_an_interval_holds_however_unlike_the_seeds_of_both_sides_spread(seeds: int, least: float):
     rng, held = np.random.default_rng(30), []
     difference = rng.standard_normal(STUDIES_OF_NORMALS)  # of variance 1
@@ -273,7 +282,7 @@ def test_an_interval_holds_however_unlike_the_seeds_of_both_sides_spread(seeds: 
             parts = np.stack([examples + 0.0 * difference, one * drawn[0], other * one * drawn[1]])
             t = np.abs(difference) / parts.sum(axis=0) ** 0.5
             held.append(np.mean(2 * t_below(joint_freedom(parts, freedoms), -t) > 0.05))
-    assert least <= min(held) <= max(held) <= 0.968
+    assert least <= min(held) <= max(held) <= 0.973
 
 
 def test_the_moments_of_a_table_equal_statsmodels_analysis_of_variance():
@@ -356,13 +365,13 @@ def test_a_loss_without_a_mean_is_unknown_and_one_without_doubt_is_exact():
 
 def test_how_likely_better_is_how_often_it_is_so():
     rng, said, was = np.random.default_rng(25), [], []
-    for _ in range(600):
+    for _ in range(3_000):
         gain = 0.1 * rng.standard_normal()
         a, b = (rng.standard_normal((3, 60)) + 0.1 * rng.standard_normal((3, 1)) for _ in "ab")
         said.append(paired_test(a + gain, b).better)
         was.append(gain > 0)
     sure = np.array(said) > 0.8
-    assert np.mean(np.array(was)[sure]) > 0.75
+    assert np.mean(np.array(was)[sure]) > 0.77
 
 
 @pytest.mark.parametrize(("method", "theirs"), [("holm", "holm"), ("bh", "fdr_bh")])
