@@ -35,6 +35,7 @@ SPREADS = (0.002, 0.005, 0.01)  # between seeds, for power
 FAMILY, FAMILY_EXAMPLES = 12, 3_000  # candidates that are equally good, and test examples
 POINT = 0.01
 UNLIKE = "unlike seeds"
+MANY_EXAMPLES = 3_000  # which leave 45 errors or more
 MANY_STEPS = 1_000  # of a network that has nearly learnt what it can
 CHANCE = (0.9 * 0.1 / 3 / POWER_EXAMPLES) ** 0.5  # between seeds: a third of p(1 - p), as simulated
 BLOCK = 250  # studies that are counted together
@@ -396,6 +397,12 @@ def _summary(cells: Sequence[Mapping]) -> list[str]:
             f"{len(cells) - below - above} of {len(cells)} cells within 93 to 97 %, {below} below, "
             f"{above} above"
         )
+    large = [c for c in cells if c["examples"] >= MANY_EXAMPLES]
+    held = [c[key] for c in large for key in ("one", "same", "other")]
+    lines.append(
+        f"- of the {len(held)} coverages at {MANY_EXAMPLES:,} examples and more: "
+        f"{_share(min(held))} to {_share(max(held))}"
+    )
     return lines
 
 

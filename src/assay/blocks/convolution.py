@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.in_place import in_place
 
 MOMENTUM = 0.3  # of running statistics: torch's 0.1 still lags when a training has tens of steps
@@ -41,7 +42,7 @@ class ConvNormAct(nn.Sequential):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
         )
-        self.norm = nn.BatchNorm2d(out_channels, momentum=MOMENTUM)
+        self.norm = BatchNorm2d(out_channels, momentum=MOMENTUM, inplace=True)
         if act:
             self.act = in_place(act())
         # by the outputs of all groups together, as torchvision does

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from assay.blocks.follow import is_followed
 
 How = tuple[Any, ...]  # kernel, stride, padding and dilation, each of both sides, and ceil_mode
 
@@ -69,10 +70,9 @@ def _is_slow(x: Tensor) -> bool:
 
     Who compiles, traces or reads receptive fields is to see a pool.
     """
-    if not isinstance(x, Tensor) or torch.compiler.is_compiling():
+    if not isinstance(x, Tensor) or is_followed():
         return False
-    plain = x.ndim == 4 and x.is_floating_point() and x.device.type == "cpu" and x.is_contiguous()
-    return plain and not (torch.jit.is_tracing() or is_in_torch_dispatch_mode())  # type: ignore[attr-defined, no-untyped-call]
+    return x.ndim == 4 and x.is_floating_point() and x.device.type == "cpu" and x.is_contiguous()
 
 
 def _fits(x: Tensor, *sizes: tuple[int, ...]) -> bool:

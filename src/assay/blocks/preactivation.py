@@ -5,6 +5,7 @@ Source: He, Zhang, Ren and Sun, 2016, https://arxiv.org/abs/1603.05027, figure 4
 
 from torch import Tensor, nn
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM
 from assay.blocks.in_place import residual_sum
 
@@ -14,13 +15,13 @@ class NormAct(nn.Sequential):
 
     Args:
         channels: Of the input and the output.
-        inplace: Whether nothing else reads the input: should somebody take the normalisation out,
-            the rectifier overwrites that.
+        inplace: Whether nothing else reads the input. Inference overwrites it, and so does the
+            rectifier, should somebody take the normalisation out.
     """
 
     def __init__(self, channels: int, *, inplace: bool = False) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(channels, momentum=MOMENTUM)
+        self.norm = BatchNorm2d(channels, momentum=MOMENTUM, inplace=inplace)
         self.act = nn.ReLU(inplace)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.max_pool import MaxPool2d
 
 Layers = Sequence[nn.Module]
@@ -118,7 +119,7 @@ class StackedConv(_Stacked):
 
 
 class StackedBatchNorm(_Stacked):
-    """`nn.BatchNorm1d` or `nn.BatchNorm2d`: every seed has statistics of its own."""
+    """Batch normalisation, of one or two dimensions: every seed has statistics of its own."""
 
     running_mean: Tensor | None
     running_var: Tensor | None
@@ -285,6 +286,7 @@ _WITH_WEIGHTS: tuple[tuple[type[nn.Module], Callable[..., nn.Module]], ...] = (
     (nn.Conv2d, StackedConv),
     (nn.BatchNorm1d, StackedBatchNorm),
     (nn.BatchNorm2d, StackedBatchNorm),
+    (BatchNorm2d, StackedBatchNorm),
     (nn.LayerNorm, StackedLayerNorm),
     (nn.GroupNorm, StackedGroupNorm),
 )

@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.channel_shuffle import ChannelShuffle
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.drop_path import DropPath
@@ -317,7 +318,7 @@ def unwidened(module: nn.Module) -> nn.Module | None:
     depthwise = cast("ConvNormAct", module[1])
     old = depthwise.norm
     depthwise.conv = redrawn(depthwise.conv, width, width, groups=width)
-    depthwise.norm = nn.BatchNorm2d(width, old.eps, old.momentum).to(old.weight)
+    depthwise.norm = BatchNorm2d(width, old.eps, old.momentum, inplace=True).to(old.weight)
     for layer in module[2:]:
         if isinstance(layer, ConvNormAct):
             layer.conv = redrawn(layer.conv, width, layer.conv.out_channels)
@@ -416,7 +417,7 @@ def unghosted(module: nn.Module) -> nn.Module | None:
     layer, old = module.primary, module.primary.norm
     wide = layer.conv.out_channels + module.cheap.conv.out_channels
     layer.conv = redrawn(layer.conv, layer.conv.in_channels, wide)
-    layer.norm = nn.BatchNorm2d(wide, old.eps, old.momentum).to(old.weight)
+    layer.norm = BatchNorm2d(wide, old.eps, old.momentum, inplace=True).to(old.weight)
     return layer
 
 

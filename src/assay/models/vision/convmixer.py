@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM
 from assay.blocks.head import ImageHead
+from assay.blocks.in_place import in_place
 from assay.blocks.residual import Residual
 
 Activation = Callable[[], nn.Module]
@@ -16,7 +18,11 @@ Activation = Callable[[], nn.Module]
 
 def activated(conv: nn.Conv2d, act: Activation) -> nn.Sequential:
     """Return convolution, activation, normalisation: the paper normalises last."""
-    return nn.Sequential(conv, act(), nn.BatchNorm2d(conv.out_channels, momentum=MOMENTUM))
+    return nn.Sequential(
+        conv,
+        in_place(act()),
+        BatchNorm2d(conv.out_channels, momentum=MOMENTUM, inplace=True),
+    )
 
 
 def mix(width: int, kernel_size: int, act: Activation) -> nn.Sequential:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM, ConvNormAct
 from assay.blocks.head import ImageHead
 from assay.blocks.max_pool import MaxPool2d
@@ -20,9 +21,7 @@ def norm_act_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.S
     """Return the three in the order of section 3. (B, in, H, W) -> (B, out, H, W)."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight)
-    return nn.Sequential(
-        nn.BatchNorm2d(in_channels, momentum=MOMENTUM), nn.ReLU(inplace=True), conv
-    )
+    return nn.Sequential(BatchNorm2d(in_channels, momentum=MOMENTUM), nn.ReLU(inplace=True), conv)
 
 
 class DenseLayer(nn.Module):
@@ -82,7 +81,7 @@ class DenseNet(nn.Module):
             for _ in range(depth):
                 self.blocks.append(DenseLayer(width, growth))
                 width += growth
-        self.norm = nn.BatchNorm2d(width, momentum=MOMENTUM)
+        self.norm = BatchNorm2d(width, momentum=MOMENTUM)
         self.act = nn.ReLU(inplace=True)
         self.head = ImageHead(width, outputs)
 

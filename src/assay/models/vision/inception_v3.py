@@ -7,6 +7,7 @@ figures 5 to 7 and 10; widths from the authors' released network, as torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM
 from assay.blocks.head import ImageHead
 from assay.blocks.max_pool import MaxPool2d
@@ -37,7 +38,8 @@ def conv(
     padding = (height // 2, width // 2) if padded else 0
     layer = nn.Conv2d(in_channels, out_channels, (height, width), stride, padding, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(layer, nn.BatchNorm2d(out_channels, EPS, MOMENTUM), nn.ReLU(inplace=True))
+    norm = BatchNorm2d(out_channels, EPS, MOMENTUM, inplace=True)
+    return nn.Sequential(layer, norm, nn.ReLU(inplace=True))
 
 
 def chain(in_channels: int, *convs: tuple[int, Kernel], halve: bool = False) -> nn.Sequential:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM, ConvNormAct
 from assay.blocks.head import ImageHead
 
@@ -32,7 +33,7 @@ class RepBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         alike = in_channels == out_channels and stride == 1
-        self.identity = nn.BatchNorm2d(out_channels, momentum=MOMENTUM) if alike else None
+        self.identity = BatchNorm2d(out_channels, momentum=MOMENTUM) if alike else None
         self.dense = ConvNormAct(in_channels, out_channels, 3, stride, act=None)
         self.point: ConvNormAct | None = ConvNormAct(in_channels, out_channels, 1, stride, act=None)
         self.act = nn.ReLU(inplace=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.max_pool import MaxPool2d
 
 MOST_PATCHES = 250_000  # enough for a matrix of at most 48 x 48, in 50 MB
@@ -67,7 +68,7 @@ class Whitening(nn.Module):
         return F.conv2d(x, self.filters, stride=self.stride, padding=1)
 
 
-class ShiftNorm(nn.BatchNorm2d):
+class ShiftNorm(BatchNorm2d):
     """Batch normalisation that learns a shift and no scale."""
 
     def __init__(self, num_features: int) -> None:

@@ -5,6 +5,7 @@ Source: Chollet, 2016, https://arxiv.org/abs/1610.02357, figure 5.
 
 from torch import Tensor, nn
 
+from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM, ConvNormAct
 from assay.blocks.head import ImageHead
 from assay.blocks.max_pool import MaxPool2d
@@ -17,7 +18,8 @@ def separable(in_channels: int, out_channels: int) -> nn.Sequential:
     pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
     nn.init.kaiming_normal_(depthwise.weight)  # by its 9 inputs
     nn.init.kaiming_normal_(pointwise.weight, mode="fan_out")
-    return nn.Sequential(depthwise, pointwise, nn.BatchNorm2d(out_channels, momentum=MOMENTUM))
+    norm = BatchNorm2d(out_channels, momentum=MOMENTUM, inplace=True)
+    return nn.Sequential(depthwise, pointwise, norm)
 
 
 def shrink(in_channels: int, middle: int, out_channels: int, *, act: bool = True) -> Residual:
@@ -32,7 +34,7 @@ def shrink(in_channels: int, middle: int, out_channels: int, *, act: bool = True
     return Residual(
         nn.ReLU() if act else nn.Identity(),
         separable(in_channels, middle),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         separable(middle, out_channels),
         MaxPool2d(3, 2, 1),
         shortcut=ConvNormAct(in_channels, out_channels, 1, 2, act=None),
