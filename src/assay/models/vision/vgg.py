@@ -6,6 +6,7 @@ linear layer after the convolutions, Liu and Deng, 2015, https://doi.org/10.1109
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
 from assay.blocks.max_pool import MaxPool2d
 
+Activation = Callable[[], nn.Module]
+RELU = partial(nn.ReLU, inplace=True)
 # widths between two pools
 STAGES_11 = ((64,), (128,), (256,) * 2, (512,) * 2, (512,) * 2)
 STAGES_13 = ((64,) * 2, (128,) * 2, (256,) * 2, (512,) * 2, (512,) * 2)
@@ -20,18 +23,27 @@ STAGES_16 = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
 STAGES_19 = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
 
 
-def normalized(in_channels: int, out_channels: int) -> nn.Module:
-    """Return convolution, batch normalisation, ReLU. (B, in, H, W) -> (B, out, H, W)."""
-    return ConvNormAct(in_channels, out_channels, 3, bias=True)
+def normalized(in_channels: int, out_channels: int, act: Activation | None) -> nn.Module:
+    """Return convolution, batch normalisation, activation. (B, in, H, W) -> (B, out, H, W)."""
+    return ConvNormAct(in_channels, out_channels, 3, bias=True, act=act)
 
 
-def plain(in_channels: int, out_channels: int) -> nn.Module:
-    """Return convolution and ReLU, as published. (B, in, H, W) -> (B, out, H, W)."""
+def plain(in_channels: int, out_channels: int, act: Activation | None) -> nn.Module:
+    """Return convolution and activation, as published. (B, in, H, W) -> (B, out, H, W)."""
     conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
-    return nn.Sequential(conv, nn.ReLU(inplace=True))
+    return nn.Sequential(conv, act()) if act else nn.Sequential(conv)
+
+
+def pool() -> nn.Sequential:
+    """Return a pool, then the ReLU of the convolution before it: of a quarter of the values.
+
+    (B, C, H, W) -> (B, C, H / 2, W / 2); what is largest stays largest, so that the order does not
+    matter.
+    """
+    return nn.Sequential(MaxPool2d(2), RELU())
 
 
 def classifier(in_channels: int, outputs: int) -> nn.Sequential:
@@ -52,7 +64,8 @@ class VGG(nn.Module):
         stages: Widths of the convolutions of each stage.
         inputs: Shape of one image, (C, H, W).
         outputs: Scores per image.
-        convolution: Builds one, given its channels in and out: `normalized` or `plain`.
+        convolution: Builds one, given its channels in and out and its activation: `normalized` or
+            `plain`.
         small: One linear layer after averaging as classifier, and no pool of a single pixel.
 
     Attributes:
@@ -68,7 +81,7 @@ class VGG(nn.Module):
         inputs: tuple[int, ...],
         outputs: int,
         *,
-        convolution: Callable[[int, int], nn.Module] = normalized,
+        convolution: Callable[[int, int, Activation | None], nn.Module] = normalized,
         small: bool,
     ) -> None:
         super().__init__()
@@ -76,11 +89,13 @@ class VGG(nn.Module):
         self.least_side = 1
         self.features = nn.Sequential()
         for stage in stages:
-            for out in stage:
-                self.features.append(convolution(width, out))
+            pooled = side > 1 or not small
+            for place, out in enumerate(stage, 1):
+                last = pooled and place == len(stage)
+                self.features.append(convolution(width, out, None if last else RELU))
                 width = out
-            if side > 1 or not small:
-                self.features.append(MaxPool2d(2))
+            if pooled:
+                self.features.append(pool())
                 side //= 2
                 self.least_side *= 2
         self.classifier = ImageHead(width, outputs) if small else classifier(width, outputs)
