@@ -127,20 +127,20 @@ def vision(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def pooling(facts: Mapping[str, Any]) -> list[str]:
-    """Our max pooling against torch's."""
+def layers(facts: Mapping[str, Any]) -> list[str]:
+    """Our layers against torch's."""
     settings = ("forward 1", "forward 32", "train 1", "train 32")
     rows = [
-        f"| {name} | {' × '.join(map(str, row['pool'][:2]))}² | {row['pool'][2]} | "
+        f"| {name} | {' × '.join(map(str, row['map']))}² | "
         f"{' | '.join(span(row[key]) for key in settings)} |"
         for name, row in facts["table"].items()
     ]
     return [
-        "Maps per CPU second, float32, channels first, one thread, ours over `torch.nn.MaxPool2d`; "
-        "the number is the batch. Values and gradients are the same to the bit.",
+        "Maps per CPU second, float32, channels first, one thread, ours over torch's; the number "
+        "is the batch. Values and gradients are the same to the bit.",
         "",
-        "| pool | map | side | forward 1 | forward 32 | train 1 | train 32 |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| layer | map | forward 1 | forward 32 | train 1 | train 32 |",
+        "| --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
 
@@ -231,7 +231,7 @@ def embeddings(facts: Mapping[str, Any]) -> list[str]:
 PARTS = {
     "training": ("Training speed", "python -m benchmarks.training", training),
     "vision": ("Networks against torchvision's and timm's", "python -m benchmarks.vision", vision),
-    "pooling": ("Max pooling against torch's", "python -m benchmarks.pooling", pooling),
+    "layers": ("Layers of images against torch's", "python -m benchmarks.layers", layers),
     "recurrent": (
         "Recurrent networks against torch's layers", "python -m benchmarks.recurrent", recurrent
     ),

@@ -3,7 +3,7 @@
 While training, loops in C take the same statistics many values at a time, in a fifth of the time
 and equal to the bit; torch's kernels normalise by them and take the gradients. Where there is no
 compiler, or another layout, type or device, all of it is torch's. In inference a map that nothing
-else reads is overwritten. `benchmarks/normalization.py` times it beside torch.
+else reads is overwritten. `benchmarks/layers.py` times it beside torch.
 """
 
 import ctypes
@@ -54,20 +54,25 @@ class BatchNorm2d(nn.BatchNorm2d):
                 input, self.running_mean, self.running_var, self.weight, self.bias,
                 self.training, self.momentum or 0.0, self.eps,
             )  # fmt: skip
-        if input.numel() >= LEAST and self.momentum and self.track_running_stats:
-            running = cast("Tensor", self.running_mean), cast("Tensor", self.running_var)
-            if self.training and _is_slow(input, *running):
-                cast("Tensor", self.num_batches_tracked).add_(1)
-                how = *running, self.weight, self.bias, self.momentum, self.eps
-                return cast("Tensor", _Normalised.apply(input, *how))
-            if self.inplace and not self.training and _may_be_overwritten(input, running[0]):
-                return _overwritten(input, *running, self.weight, self.bias, self.eps)
-        return super().forward(input)
+        learnt, kept = self._parameters, self._buffers  # attributes take as long as a small map
+        mean, variance = kept.get("running_mean"), kept.get("running_var")
+        as_built = "weight" in learnt and "bias" in learnt  # not pruned, for one
+        if mean is None or variance is None or not as_built or input.ndim != 4:
+            return super().forward(input)
+        how = mean, variance, learnt["weight"], learnt["bias"]
+        if self.training:
+            if not self.momentum or not _is_slow(input, mean, variance):
+                return super().forward(input)
+            cast("Tensor", self.num_batches_tracked).add_(1)
+            return cast("Tensor", _Normalised.apply(input, *how, self.momentum, self.eps))
+        if self.inplace and _may_be_overwritten(input, mean):
+            return _overwritten(input, *how, self.eps)
+        return _in_inference(input, *how, self.eps)
 
 
 def _is_slow(x: Tensor, *running: Tensor) -> bool:
     """Return whether torch would take the statistics value by value, and nobody follows it."""
-    if x.ndim != 4 or x.numel() < max(LEAST, 2 * x.shape[1]) or torch.get_num_threads() > 1:
+    if x.numel() < max(LEAST, 2 * x.shape[1]) or torch.get_num_threads() > 1:
         return False
     known = all(
         values.dtype == torch.float32 and values.device.type == "cpu" and values.is_contiguous()
@@ -88,6 +93,21 @@ def _is_transformed() -> bool:
     """Return whether operations are followed, or derived or batched by torch.func."""
     functions = torch._C._are_functorch_transforms_active()
     return bool(functions) or is_followed() or torch.autograd.forward_ad._current_level >= 0
+
+
+def _in_inference(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """Do what `torch.nn.functional.batch_norm` does, without its checks."""
+    cudnn = torch.backends.cudnn.enabled
+    return torch.batch_norm(
+        x, weight, bias, mean, variance, training=False, momentum=0.0, eps=eps, cudnn_enabled=cudnn
+    )
 
 
 def _overwritten(

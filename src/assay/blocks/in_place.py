@@ -34,7 +34,7 @@ def residual_sum(change: Tensor, kept: Tensor, x: Tensor, *, spare: bool = False
         return change + kept
     if torch.is_grad_enabled():
         return change.add_(kept) if spare and not change._is_view() else change + kept
-    place = change.untyped_storage().data_ptr()
-    if place in (kept.untyped_storage().data_ptr(), x.untyped_storage().data_ptr()):
+    same = torch._C._is_alias_of  # type: ignore[attr-defined]
+    if same(change, kept) or same(change, x):
         return change + kept
     return change.add_(kept)

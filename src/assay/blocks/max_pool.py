@@ -3,7 +3,7 @@
 Without gradients it is done by pairwise maxima of whole rows: the largest value of a window is the
 largest over its columns of the largest over its rows. With them, for windows of three by three and
 more, the map is turned channels last for torch's other kernel, which takes many channels at a time,
-and its places are turned back. `benchmarks/pooling.py` times both beside torch.
+and its places are turned back. `benchmarks/layers.py` times both beside torch.
 """
 
 import math
