@@ -60,19 +60,21 @@ class BatchNorm2d(nn.BatchNorm2d):
         if mean is None or variance is None or not as_built or input.ndim != 4:
             return super().forward(input)
         how = mean, variance, learnt["weight"], learnt["bias"]
-        if self.training:
-            if not self.momentum or not _is_slow(input, mean, variance):
-                return super().forward(input)
-            cast("Tensor", self.num_batches_tracked).add_(1)
+        if not self.training:
+            if self.inplace and _may_be_overwritten(input, mean):
+                return _overwritten(input, *how, self.eps)
+            return _as_torch(input, *how, 0.0, self.eps, training=False)
+        if not self.momentum or input.numel() <= input.shape[1]:
+            return super().forward(input)
+        cast("Tensor", kept["num_batches_tracked"]).add_(1)
+        if _is_slow(input, mean, variance):
             return cast("Tensor", _Normalised.apply(input, *how, self.momentum, self.eps))
-        if self.inplace and _may_be_overwritten(input, mean):
-            return _overwritten(input, *how, self.eps)
-        return _in_inference(input, *how, self.eps)
+        return _as_torch(input, *how, self.momentum, self.eps, training=True)
 
 
 def _is_slow(x: Tensor, *running: Tensor) -> bool:
     """Return whether torch would take the statistics value by value, and nobody follows it."""
-    if x.numel() < max(LEAST, 2 * x.shape[1]) or torch.get_num_threads() > 1:
+    if x.numel() < LEAST or torch.get_num_threads() > 1:
         return False
     known = all(
         values.dtype == torch.float32 and values.device.type == "cpu" and values.is_contiguous()
@@ -95,18 +97,21 @@ def _is_transformed() -> bool:
     return bool(functions) or is_followed() or torch.autograd.forward_ad._current_level >= 0
 
 
-def _in_inference(
+def _as_torch(
     x: Tensor,
     mean: Tensor,
     variance: Tensor,
     weight: Tensor | None,
     bias: Tensor | None,
+    momentum: float,
     eps: float,
+    *,
+    training: bool,
 ) -> Tensor:
     """Do what `torch.nn.functional.batch_norm` does, without its checks."""
     cudnn = torch.backends.cudnn.enabled
     return torch.batch_norm(
-        x, weight, bias, mean, variance, training=False, momentum=0.0, eps=eps, cudnn_enabled=cudnn
+        x, weight, bias, mean, variance, training, momentum, eps, cudnn_enabled=cudnn
     )
 
 
