@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from assay.blocks.follow import is_followed
 from assay.compiled import compiled
 
-LEAST = 1 << 15  # values for which the calls of our loops pay
-MUCH = 1 << 17  # values for which it pays to say where they are to go
+LEAST = 1 << 17  # values from which on the further calls pay
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -85,7 +84,7 @@ def _is_slow(x: Tensor, *running: Tensor) -> bool:
 
 def _may_be_overwritten(x: Tensor, running_mean: Tensor) -> bool:
     """Return whether no gradient may be asked for, and nobody follows the operations."""
-    if torch.is_grad_enabled() or x.numel() < MUCH or x.dtype != running_mean.dtype:
+    if torch.is_grad_enabled() or x.numel() < LEAST or x.dtype != running_mean.dtype:
         return False
     here = torch.is_inference_mode_enabled() or not x.is_inference()
     return here and x.device.type == "cpu" and not x._is_view() and not _is_transformed()
