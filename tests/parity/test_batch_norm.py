@@ -128,6 +128,18 @@ def test_gradients_of_gradients_are_torchs(taken):
     assert taken == ["loops"]
 
 
+def test_another_number_of_channels_is_refused_as_by_torch(taken):
+    maps = torch.randn(SHAPE)
+    for norm in NORMS:
+        with pytest.raises(RuntimeError, match="running_mean should contain 6 elements not 4"):
+            norm(4)(maps)
+        with pytest.raises(RuntimeError, match="running_mean should contain 6 elements not 4"):
+            norm(4).eval()(maps)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="should contain 6 elements not 4"):
+        BatchNorm2d(4, inplace=True).eval()(maps)
+    assert "loops" not in taken
+
+
 def test_without_a_compiler_all_is_torchs(monkeypatch, taken):
     monkeypatch.setattr(batch_norm, "_statistics", lambda: None)
     maps = torch.randn(SHAPE, generator=torch.manual_seed(0))

@@ -79,12 +79,15 @@ def _is_slow(x: Tensor, *running: Tensor) -> bool:
         values.dtype == torch.float32 and values.device.type == "cpu" and values.is_contiguous()
         for values in (x, *running)
     )
-    return known and not _is_transformed() and _statistics() is not None
+    fit = all(values.shape == x.shape[1:2] for values in running)  # or torch says what does not
+    return known and fit and not _is_transformed() and _statistics() is not None
 
 
 def _may_be_overwritten(x: Tensor, running_mean: Tensor) -> bool:
     """Return whether no gradient may be asked for, and nobody follows the operations."""
     if torch.is_grad_enabled() or x.numel() < LEAST or x.dtype != running_mean.dtype:
+        return False
+    if running_mean.shape != x.shape[1:2]:  # torch's checked way says so
         return False
     here = torch.is_inference_mode_enabled() or not x.is_inference()
     return here and x.device.type == "cpu" and not x._is_view() and not _is_transformed()
