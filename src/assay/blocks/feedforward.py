@@ -13,6 +13,7 @@ class FeedForward(nn.Module):
         hidden: Width between the two linear layers.
         act: Built without arguments.
         bias: Whether the two add a constant.
+        linear: The layer that both are.
     """
 
     def __init__(
@@ -22,11 +23,12 @@ class FeedForward(nn.Module):
         *,
         act: Callable[[], nn.Module] = nn.GELU,
         bias: bool = True,
+        linear: Callable[..., nn.Linear] = nn.Linear,
     ) -> None:
         super().__init__()
-        self.wide = nn.Linear(width, hidden, bias)
+        self.wide = linear(width, hidden, bias)
         self.act = act()
-        self.narrow = nn.Linear(hidden, width, bias)
+        self.narrow = linear(hidden, width, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the three in order."""

@@ -138,22 +138,6 @@ class Unadded(nn.Module):
         return self.drop(self.feedforward(self.norm_2(x)))
 
 
-class AcrossTokens(nn.Module):
-    """What works along the last dimension, applied along the tokens. (B, N, E) -> (B, N, E).
-
-    Args:
-        along: Maps (B, E, N) to (B, E, N).
-    """
-
-    def __init__(self, along: nn.Module) -> None:
-        super().__init__()
-        self.along = along
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Turn, apply, turn back."""
-        return self.along(x.transpose(1, 2)).transpose(1, 2)
-
-
 class ConvNeXtBranch(nn.Module):
     """A ConvNeXt block's branch alone. (B, C, H, W) -> (B, C, H, W).
 
@@ -278,8 +262,8 @@ def straight(module: nn.Module) -> nn.Module | None:
     if isinstance(module, SwinBlock):
         return nn.Sequential(module.norm_1, module.attention, module.norm_2, module.feedforward)
     if isinstance(module, MixerBlock):
-        tokens = AcrossTokens(module.along_tokens)
-        return nn.Sequential(module.norm_1, tokens, module.norm_2, module.along_channels)
+        layers = module.norm_1, module.along_tokens, module.norm_2, module.along_channels
+        return nn.Sequential(*layers)
     if isinstance(module, ConvNeXtBlock):
         return ConvNeXtBranch(module)
     if isinstance(module, RepBlock) and module.identity is not None:

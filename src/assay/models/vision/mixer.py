@@ -3,10 +3,24 @@
 Source: Tolstikhin et al., 2021, https://arxiv.org/abs/2105.01601, figure 1 and table 1.
 """
 
+import torch
 from torch import Tensor, nn
 
 from assay.blocks.feedforward import FeedForward
 from assay.blocks.patch import PatchEmbedding, count_patches, small_patch
+
+
+class TokenLinear(nn.Linear):
+    """A linear layer along the tokens: torch's own needs them last, which costs two copies.
+
+    Shape:
+        (B, in_features, embed_dim) -> (B, out_features, embed_dim)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Multiply each image's tokens by the same weights."""
+        weight = self.weight.expand(len(input), -1, -1)
+        return torch.baddbmm(self.bias.unsqueeze(1), weight, input)
 
 
 class MixerBlock(nn.Module):
@@ -25,14 +39,13 @@ class MixerBlock(nn.Module):
     def __init__(self, tokens: int, embed_dim: int, token_hidden: int, channel_hidden: int) -> None:
         super().__init__()
         self.norm_1 = nn.LayerNorm(embed_dim, eps=1e-6)
-        self.along_tokens = FeedForward(tokens, token_hidden)
+        self.along_tokens = FeedForward(tokens, token_hidden, linear=TokenLinear)
         self.norm_2 = nn.LayerNorm(embed_dim, eps=1e-6)
         self.along_channels = FeedForward(embed_dim, channel_hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix both ways, each added to its input."""
-        across = self.norm_1(x).transpose(1, 2)  # (B, E, N)
-        x = x + self.along_tokens(across).transpose(1, 2)
+        x = x + self.along_tokens(self.norm_1(x))
         return x + self.along_channels(self.norm_2(x))
 
 
