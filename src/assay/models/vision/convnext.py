@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from assay.blocks.feedforward import FeedForward
 
@@ -40,9 +41,18 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine the map."""
-        change = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): linear layers read the last
-        change = self.feedforward(self.norm(change)).permute(0, 3, 1, 2)
+        pixels = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): linear layers read the last
+        pixels = self.norm(pixels)
+        if torch.is_grad_enabled() and pixels.numel() > self.feedforward.narrow.weight.numel():
+            return x + self._scaled(pixels).permute(0, 3, 1, 2)
+        change = self.feedforward(pixels).permute(0, 3, 1, 2)
         return torch.addcmul(x, self.layer_scale, change)
+
+    def _scaled(self, pixels: Tensor) -> Tensor:
+        """Scale the last weights instead of a map that is larger: gradients cost less, too."""
+        scale, narrow = self.layer_scale.flatten(), self.feedforward.narrow
+        hidden = self.feedforward.act(self.feedforward.wide(pixels))
+        return F.linear(hidden, narrow.weight * scale.unsqueeze(1), narrow.bias * scale)
 
 
 class ConvNeXt(nn.Module):
