@@ -97,9 +97,15 @@ def test_the_fast_ways_are_taken_and_only_where_torch_is_slow(taken):
     assert taken == ["loops", *3 * ["overwritten"]]
 
 
-def test_inference_overwrites_with_torchs_values():
-    maps = torch.randn(SHAPE, generator=torch.manual_seed(0))
-    layer, theirs = BatchNorm2d(6, inplace=True).eval(), nn.BatchNorm2d(6).eval()
+@pytest.mark.parametrize("shape", [SHAPE, (1, 6, 2, 3), (3, 6, 1, 1)])
+def test_inference_overwrites_with_torchs_values(shape):
+    maps = torch.randn(shape, generator=torch.manual_seed(0))
+    layer, theirs = BatchNorm2d(6, 1e-3, inplace=True), nn.BatchNorm2d(6, 1e-3)
+    for norm in (layer, theirs):
+        norm(torch.linspace(-3.0, 5.0, 6).view(1, 6, 1, 1) + torch.randn(SHAPE))
+        nn.init.uniform_(norm.weight, generator=torch.manual_seed(1))
+    theirs.load_state_dict(layer.state_dict())
+    layer.eval(), theirs.eval()
     with torch.inference_mode():
         for x in (maps, maps.contiguous(memory_format=torch.channels_last)):
             expected, given = theirs(x), x.clone()

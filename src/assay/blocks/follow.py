@@ -9,6 +9,4 @@ def is_followed() -> bool:
 
     Blocks that do in several cheap operations what torch does in one do not, then.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return True
-    return is_in_torch_dispatch_mode()
+    return torch.compiler.is_compiling() or torch._C._is_tracing() or is_in_torch_dispatch_mode()

@@ -1,5 +1,6 @@
 """Add a branch to a shortcut."""
 
+import torch
 from torch import Tensor, nn
 
 from assay.blocks.convolution import ConvNormAct
@@ -33,9 +34,11 @@ class Residual(nn.Module):
 
     def total(self, x: Tensor, kept: Tensor) -> Tensor:
         """Return branch(x) + kept, what is kept being the shortcut's answer."""
-        return residual_sum(self.branch(x), kept, x, spare=_ends_in_norm(self.branch))
+        spare = torch.is_grad_enabled() and _ends_in_norm(self.branch)
+        return residual_sum(self.branch(x), kept, x, spare=spare)
 
 
 def _ends_in_norm(branch: nn.Sequential) -> bool:
     """Return whether no activation follows the last convolution and its normalisation."""
-    return len(branch) > 0 and isinstance(branch[-1], ConvNormAct) and not branch[-1].activates
+    last = [None, *branch][-1]
+    return isinstance(last, ConvNormAct) and not last.activates
