@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from assay.compare.resolution import Outlook, Resolution, next_hour, outlook, resolution
 from assay.compare.statistics import paired_test
@@ -53,6 +56,19 @@ def test_as_many_more_seeds_as_said_show_the_target():
     ]
     target = np.median([found.target for found in few])
     assert np.median([found.smallest for found in then]) == pytest.approx(target, rel=0.2)
+
+
+def test_seeds_that_are_all_the_noise_must_be_as_many_as_scipys_t_says():
+    a, b = np.random.default_rng(9).standard_normal((2, 6, 1))
+    tables = {"a": np.repeat(a, 50, axis=1), "b": np.repeat(b, 50, axis=1)}
+    found, spread = resolution(tables, points=False), (a.var(ddof=1) + b.var(ddof=1)) ** 0.5
+
+    def half(seeds: int) -> float:  # of the interval, both candidates alike
+        return student.ppf(0.975, 2 * seeds - 2) * spread / seeds**0.5
+
+    assert found.smallest == pytest.approx(half(6))
+    enough = next(seeds for seeds in range(6, 1_000) if half(seeds) <= half(6) / 2)
+    assert (found.more_seeds, found.more_examples) == (enough - 6, None)
 
 
 def test_where_neither_is_enough_alone_both_are_named():
@@ -137,6 +153,26 @@ def test_what_an_hour_is_said_to_decide_is_decided_as_often():
             decided.append(paired_test(tables["a"], tables["b"]).p < 0.05)
     assert 50 < len(said) < 150  # the rest were decided by four seeds
     assert np.mean(said) == pytest.approx(np.mean(decided), abs=0.1)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.04, 0.12])
+def test_what_an_hour_decides_is_scipys_integral_over_what_may_be_true(gain: float):
+    rng = np.random.default_rng(10)  # so many seeds that their spread is known
+    a, b = (rng.standard_normal((400, 1)) for _ in "ab")
+    a += gain - (a - b).mean()
+    tables = {"a": np.repeat(a, 9, axis=1), "b": np.repeat(b, 9, axis=1)}
+    told = outlook(tables, seconds_per_trial=6.0)
+    assert told.seeds == 300
+    one = a.var(ddof=1) + b.var(ddof=1)  # of the difference, by seed
+    needed = norm.ppf(0.975) * (one / 700) ** 0.5
+
+    def decided(truth: float) -> float:  # once 300 more have been seen, if this is the truth
+        mean, error = (400 * gain + 300 * truth) / 700, (300 * one) ** 0.5 / 700
+        return norm.cdf((mean - needed) / error) + norm.cdf((-mean - needed) / error)
+
+    now = norm(gain, (one / 400) ** 0.5)
+    expected = quad(lambda truth: now.pdf(truth) * decided(truth), *now.ppf([1e-9, 1 - 1e-9]))[0]
+    assert told.chances[0][2] == pytest.approx(expected, abs=0.005)
 
 
 def test_an_hour_goes_to_the_leader_and_whom_it_has_not_beaten():

@@ -9,14 +9,15 @@ from pandas import DataFrame
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import chi2, skew, ttest_1samp, ttest_ind, ttest_rel
+from scipy.stats import bootstrap, chi2, skew, ttest_1samp, ttest_ind, ttest_rel
 from scipy.stats import t as student
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import CompareMeans
 
-from assay.compare.moments import Moments, joint_freedom
+from assay.compare.moments import Moments, joint_freedom, satterthwaite
 from assay.compare.statistics import (
     adjust,
     differences,
@@ -301,6 +302,32 @@ def test_the_moments_of_a_table_equal_statsmodels_analysis_of_variance():
 def test_the_skewness_of_one_seed_is_scipys_over_the_root_of_the_examples():
     scores = np.random.default_rng(32).exponential(size=(1, 80))
     assert Moments.of(scores).skewness == pytest.approx(skew(scores[0]) / 80**0.5)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_interval_of_skewed_scores_is_scipys_accelerated_bootstrap(
+    power: int, confidence: float
+):
+    rng = np.random.default_rng(34)
+    scores = np.abs(rng.standard_normal(400)) ** power  # both are right to the second order
+    ours = hierarchical_interval(scores[None], confidence=confidence)
+    theirs = bootstrap(
+        (scores,), np.mean, n_resamples=40_000, batch=4_000, rng=rng,
+        confidence_level=confidence, method="BCa",
+    ).confidence_interval  # fmt: skip
+    error = scores.std(ddof=1) / 20
+    plain = scores.mean() + student.ppf(0.5 + confidence / 2, 399) * error
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.08 * error)
+    assert abs(ours.high - theirs.high) < abs(plain - theirs.high) / 2
+
+
+def test_satterthwaites_freedom_is_statsmodels():
+    a, b = np.random.default_rng(35).standard_normal((2, 12))
+    b = 3.0 * b[:5]
+    parts = np.array([a.var(ddof=1) / 12, b.var(ddof=1) / 5])
+    theirs = CompareMeans.from_data(a, b).dof_satt()
+    assert satterthwaite(parts, np.array([11.0, 4.0])) == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize("right", [60, 191, 199])
