@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from assay.blocks.batch_norm import BatchNorm2d
+from assay.blocks.depthwise import DepthwiseConv2d
 from assay.blocks.max_pool import MaxPool2d
 from assay.engine.machine import keep_memory
 from benchmarks.common import interleave, machine, rate, ratio, save
 
 POOLS = MaxPool2d, nn.MaxPool2d
 NORMS = partial(BatchNorm2d, inplace=True), nn.BatchNorm2d
+FILTERS = DepthwiseConv2d, nn.Conv2d
 LAYERS = {  # ours and torch's, their arguments, channels and side of the map
     "max pool, resnet's first": (POOLS, (3, 2, 1), 64, 112),
     "max pool, squeezenet's second": (POOLS, (3, 2, 0), 128, 55),
@@ -31,6 +33,9 @@ LAYERS = {  # ours and torch's, their arguments, channels and side of the map
     "batch norm, mobilenet_v2's widest": (NORMS, (96,), 96, 112),
     "batch norm, within resnet": (NORMS, (256,), 256, 14),
     "batch norm, resnet's last": (NORMS, (512,), 512, 7),
+    "depthwise 5x5, efficientnet": (FILTERS, (240, 240, 5, 1, 2, 1, 240), 240, 28),
+    "depthwise 5x5, mobilenet_v3": (FILTERS, (576, 576, 5, 1, 2, 1, 576), 576, 7),
+    "depthwise 7x7, convmixer": (FILTERS, (768, 768, 7, 1, 3, 1, 768), 768, 32),
 }
 BATCHES = (1, 32)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assay.blocks.follow import is_followed
+from assay.blocks.follow import is_transformed
 from assay.compiled import compiled
 
 LEAST = 1 << 17  # values from which on the loops pay for their further calls
@@ -81,7 +81,7 @@ def _is_slow(x: Tensor, *running: Tensor) -> bool:
         for values in (x, *running)
     )
     fit = all(values.shape == x.shape[1:2] for values in running)  # or torch says what does not
-    return known and fit and not _is_transformed() and _statistics() is not None
+    return known and fit and not is_transformed() and _statistics() is not None
 
 
 def _may_be_overwritten(x: Tensor, running_mean: Tensor) -> bool:
@@ -91,13 +91,7 @@ def _may_be_overwritten(x: Tensor, running_mean: Tensor) -> bool:
     if running_mean.dtype is not torch.float32 or running_mean.numel() != x.shape[1]:
         return False  # torch's checked way says what does not fit
     here = torch.is_inference_mode_enabled() or not x.is_inference()
-    return here and not x._is_view() and not _is_transformed()
-
-
-def _is_transformed() -> bool:
-    """Return whether operations are followed, or derived or batched by torch.func."""
-    functions = torch._C._are_functorch_transforms_active()
-    return bool(functions) or is_followed() or torch.autograd.forward_ad._current_level >= 0
+    return here and not x._is_view() and not is_transformed()
 
 
 def _as_torch(

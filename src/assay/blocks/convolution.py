@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from assay.blocks.batch_norm import BatchNorm2d
+from assay.blocks.depthwise import SIDES, DepthwiseConv2d
 from assay.blocks.in_place import in_place
 
 MOMENTUM = 0.3  # of running statistics: torch's 0.1 still lags when a training has tens of steps
@@ -38,8 +39,9 @@ class ConvNormAct(nn.Sequential):
         act: Callable[[], nn.Module] | None = nn.ReLU,
     ) -> None:
         super().__init__()
-        padding = kernel_size // 2
-        self.conv = nn.Conv2d(
+        depthwise = groups == in_channels == out_channels and kernel_size in SIDES
+        kind, padding = DepthwiseConv2d if depthwise else nn.Conv2d, kernel_size // 2
+        self.conv = kind(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
         )
         self.norm = BatchNorm2d(out_channels, momentum=MOMENTUM, inplace=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assay.blocks.batch_norm import BatchNorm2d
+from assay.blocks.depthwise import DepthwiseConv2d
 from assay.blocks.max_pool import MaxPool2d
 
 Layers = Sequence[nn.Module]
@@ -215,6 +216,7 @@ class Folded(nn.Module):
 CONVOLUTIONS = {
     nn.Conv1d.forward: convolution(F.conv1d),
     nn.Conv2d.forward: convolution(F.conv2d),
+    DepthwiseConv2d.forward: convolution(F.conv2d),
 }
 
 
@@ -284,6 +286,7 @@ _WITH_WEIGHTS: tuple[tuple[type[nn.Module], Callable[..., nn.Module]], ...] = (
     (nn.Linear, StackedLinear),
     (nn.Conv1d, StackedConv),
     (nn.Conv2d, StackedConv),
+    (DepthwiseConv2d, StackedConv),
     (nn.BatchNorm1d, StackedBatchNorm),
     (nn.BatchNorm2d, StackedBatchNorm),
     (BatchNorm2d, StackedBatchNorm),

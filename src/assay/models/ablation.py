@@ -217,7 +217,7 @@ def redrawn(old: nn.Conv2d, in_channels: int, out_channels: int, groups: int = 1
 
     Its outputs start as strong as the old one's; the bias is kept where it fits, else zero.
     """
-    new = nn.Conv2d(
+    new = (nn.Conv2d if groups == 1 else type(old))(
         in_channels,
         out_channels,
         cast("tuple[int, int]", old.kernel_size),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from assay.blocks.batch_norm import BatchNorm2d
 from assay.blocks.convolution import MOMENTUM
+from assay.blocks.depthwise import DepthwiseConv2d
 from assay.blocks.head import ImageHead
 from assay.blocks.in_place import in_place
 from assay.blocks.residual import Residual
@@ -30,7 +31,7 @@ def mix(width: int, kernel_size: int, act: Activation) -> nn.Sequential:
 
     (B, width, H, W) -> (B, width, H, W)
     """
-    places = nn.Conv2d(width, width, kernel_size, padding="same", groups=width)
+    places = DepthwiseConv2d(width, width, kernel_size, padding=kernel_size // 2, groups=width)
     channels = nn.Conv2d(width, width, 1)
     return nn.Sequential(Residual(activated(places, act)), activated(channels, act))
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assay.blocks.depthwise import DepthwiseConv2d
 from assay.blocks.feedforward import FeedForward
 
 BRANCH_SCALE = 0.1  # of a residual branch at the start: the paper's 1e-6 takes epochs to wake up
@@ -35,7 +36,7 @@ class ConvNeXtBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layer_scale = nn.Parameter(torch.full((width, 1, 1), BRANCH_SCALE))
-        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.depthwise = DepthwiseConv2d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.feedforward = FeedForward(width, 4 * width)
 
@@ -43,14 +44,18 @@ class ConvNeXtBlock(nn.Module):
         """Refine the map."""
         pixels = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): linear layers read the last
         pixels = self.norm(pixels)
-        if torch.is_grad_enabled() and pixels.numel() > self.feedforward.narrow.weight.numel():
+        if torch.is_grad_enabled() and isinstance(x, Tensor):  # else it is being traced
             return x + self._scaled(pixels).permute(0, 3, 1, 2)
-        change = self.feedforward(pixels).permute(0, 3, 1, 2)
-        return torch.addcmul(x, self.layer_scale, change)
+        return torch.addcmul(x, self.layer_scale, self.feedforward(pixels).permute(0, 3, 1, 2))
 
     def _scaled(self, pixels: Tensor) -> Tensor:
-        """Scale the last weights instead of a map that is larger: gradients cost less, too."""
+        """Return the branch, its weights scaled where they are smaller than the map.
+
+        The gradients of a scaled map are two more passes over it.
+        """
         scale, narrow = self.layer_scale.flatten(), self.feedforward.narrow
+        if pixels.numel() < narrow.weight.numel():
+            return self.feedforward(pixels) * scale
         hidden = self.feedforward.act(self.feedforward.wide(pixels))
         return F.linear(hidden, narrow.weight * scale.unsqueeze(1), narrow.bias * scale)
 

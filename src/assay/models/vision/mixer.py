@@ -19,7 +19,7 @@ class TokenLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Multiply each image's tokens by the same weights."""
-        weight = self.weight.expand(len(input), -1, -1)
+        weight = self.weight.expand(input.shape[0], -1, -1)
         return torch.baddbmm(self.bias.unsqueeze(1), weight, input)
 
 
