@@ -122,6 +122,36 @@ def test_a_map_of_inference_mode_may_be_read_outside_of_it(taken):
     assert taken == []
 
 
+def test_a_first_pass_in_inference_mode_leaves_later_ones_whole():
+    batch_norm._nothing.cache_clear()
+    layer = BatchNorm2d(6, inplace=True).eval()
+    with torch.inference_mode():
+        layer(torch.randn(SHAPE))
+    with torch.no_grad():
+        layer(torch.randn(SHAPE))
+
+
+def test_what_compiles_meets_one_operation(monkeypatch, taken):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    layer = BatchNorm2d(6, inplace=True)
+    layer(torch.randn(SHAPE))
+    with torch.no_grad():
+        layer.eval()(torch.randn(SHAPE))
+    assert taken == []
+
+
+@pytest.mark.parametrize("name", ["weight", "bias", "running_var"])
+@pytest.mark.parametrize("shape", [SHAPE, (2, 6, 3, 3)])
+def test_values_of_another_number_are_refused_as_by_torch(name: str, shape, taken):
+    layer = BatchNorm2d(6, inplace=True)
+    kept = nn.Parameter(torch.ones(2)) if name in ("weight", "bias") else torch.ones(2)
+    setattr(layer, name, kept)
+    for mode in (True, False):
+        with torch.no_grad(), pytest.raises(RuntimeError, match="should contain 6 elements not 2"):
+            layer.train(mode)(torch.randn(shape))
+    assert taken == []
+
+
 def test_gradients_of_gradients_are_torchs(taken):
     maps = torch.randn(SHAPE, generator=torch.manual_seed(0))
     found = []

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.func import functional_call, grad
 from torch.fx import symbolic_trace
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -62,7 +63,8 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("side", [5, 7, 9])
 @pytest.mark.parametrize(
-    ("stride", "padding", "bias"), [(1, None, True), (2, None, False), (3, 0, True), (2, 11, True)]
+    ("stride", "padding", "bias"),
+    [(1, None, True), (2, None, False), (2, 0, True), (1, "same", True)],
 )
 @pytest.mark.parametrize("channels", [5, 16, 33])
 def test_values_and_gradients_are_torchs(layout, side, stride, padding, bias, channels, taken):
@@ -101,9 +103,11 @@ def test_loops_are_taken_only_where_they_are_known(taken):
         {"side": 11},
         {"dilation": 2},
         {"padding_mode": "circular"},
-        {"padding": "same"},
-        {"stride": (1, 2)},
+        {"padding": "valid"},
+        {"padding": 1},
         {"padding": (1, 2)},
+        {"stride": 3},
+        {"stride": (1, 2)},
         {"groups": 1},
     ):
         goes(layers(**options)[0])
@@ -123,6 +127,64 @@ def test_loops_are_taken_only_where_they_are_known(taken):
     assert taken == []
     goes(layers()[0])
     assert taken == ["loops"]
+
+
+def test_numbers_that_are_negated_only_when_read_are_read_so():
+    def learnt(layer: nn.Conv2d) -> torch.Tensor:
+        layer.zero_grad()
+        layer(torch.fft.fft2(maps()).conj().imag).sum().backward()
+        y = layer(maps())
+        (torch.complex(torch.ones_like(y), y).conj() * torch.complex(y, y)).abs().sum().backward()
+        return layer.weight.grad
+
+    torch.testing.assert_close(*(learnt(layer) for layer in layers()), rtol=1e-4, atol=1e-3)
+
+
+def test_tensors_without_values_of_their_own_are_torchs(taken):
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        layer, x = layers()[0], torch.randn(SHAPE)
+    layer(x).sum().backward()
+    assert layer.weight.grad.shape == (5, 1, 5, 5)
+    layer = layers()[0]
+    layer(maps()).backward(torch._efficientzerotensor(SHAPE))
+    assert not layer.weight.grad.any()
+    assert taken == []
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 5, 9), (5, 1, 9, 7), (10, 1, 5, 5)])
+def test_kernels_of_another_shape_than_the_layer_was_built_with_are_torchs(shape, taken):
+    found = []
+    for layer in layers():
+        layer.weight = nn.Parameter(torch.randn(shape, generator=torch.manual_seed(1)))
+        layer.bias = None
+        layer(maps(2, 5, 14, 14)).square().sum().backward()
+        found.append(layer.weight.grad)
+    assert torch.equal(*found)
+    assert taken == []
+
+
+def test_several_gradients_at_once_are_torchs():
+    found = []
+    for layer in layers():
+        y = layer(maps())
+        many = torch.randn(3, *y.shape, generator=torch.manual_seed(1))
+        found.append(torch.autograd.grad(y, layer.weight, many, is_grads_batched=True)[0])
+    torch.testing.assert_close(*found)
+
+
+def test_kernels_that_are_computed_are_computed_once(taken):
+    layer, times = layers()[0], []
+
+    class Counted(nn.Module):
+        def forward(self, weight):
+            times.append(1)
+            return 2 * weight
+
+    nn.utils.parametrize.register_parametrization(layer, "weight", Counted())
+    times.clear()
+    layer(maps()).sum().backward()
+    assert len(times) == 1
+    assert taken == []
 
 
 def test_a_wrong_number_of_channels_is_refused_as_by_torch():

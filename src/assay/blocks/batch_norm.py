@@ -20,7 +20,6 @@ from assay.blocks.follow import is_transformed
 from assay.compiled import compiled
 
 LEAST = 1 << 17  # values from which on the loops pay for their further calls
-_NOTHING = torch.empty(0, dtype=torch.float32, device="cpu")  # for statistics, in inference
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -61,37 +60,45 @@ class BatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         how = mean, variance, learnt["weight"], learnt["bias"]
         if not self.training:
-            if self.inplace and _may_be_overwritten(input, mean):
+            if self.inplace and _may_be_overwritten(input, how):
                 return _overwritten(input, *how, self.eps)
             return _as_torch(input, *how, 0.0, self.eps, training=False)
         if not self.momentum or input.numel() <= input.shape[1]:
             return super().forward(input)
         cast("Tensor", kept["num_batches_tracked"]).add_(1)
-        if _is_slow(input, mean, variance):
+        if _is_slow(input, how):
             return cast("Tensor", _Normalised.apply(input, *how, self.momentum, self.eps))
         return _as_torch(input, *how, self.momentum, self.eps, training=True)
 
 
-def _is_slow(x: Tensor, *running: Tensor) -> bool:
+Values = tuple[Tensor, Tensor, Tensor | None, Tensor | None]  # mean, variance, weight, bias
+
+
+def _is_slow(x: Tensor, how: Values) -> bool:
     """Return whether torch would take the statistics value by value, and nobody follows it."""
-    if x.numel() < LEAST or torch.get_num_threads() > 1:
+    if x.numel() < LEAST or is_transformed() or torch.get_num_threads() > 1:
         return False
     known = all(
         values.dtype == torch.float32 and values.device.type == "cpu" and values.is_contiguous()
-        for values in (x, *running)
+        for values in (x, *how[:2])
     )
-    fit = all(values.shape == x.shape[1:2] for values in running)  # or torch says what does not
-    return known and fit and not is_transformed() and _statistics() is not None
+    return known and type(x) is Tensor and _fit(x, how) and _statistics() is not None
 
 
-def _may_be_overwritten(x: Tensor, running_mean: Tensor) -> bool:
+def _may_be_overwritten(x: Tensor, how: Values) -> bool:
     """Return whether no gradient may be asked for, and nobody follows the operations."""
-    if torch.is_grad_enabled() or x.dtype is not torch.float32 or not x.is_cpu:
+    if torch.is_grad_enabled() or is_transformed() or type(x) is not Tensor or not x.is_cpu:
         return False
-    if running_mean.dtype is not torch.float32 or running_mean.numel() != x.shape[1]:
-        return False  # torch's checked way says what does not fit
+    if x.dtype is not torch.float32 or how[0].dtype is not torch.float32 or not _fit(x, how):
+        return False
     here = torch.is_inference_mode_enabled() or not x.is_inference()
-    return here and not x._is_view() and not is_transformed()
+    return here and not (x._is_view() or x.requires_grad)
+
+
+def _fit(x: Tensor, how: Values) -> bool:
+    """Return whether there is a value for each channel; torch's checked way says what is not so."""
+    channels = x.shape[1]
+    return all(values is None or values.numel() == channels for values in how)
 
 
 def _as_torch(
@@ -122,9 +129,16 @@ def _overwritten(
 ) -> Tensor:
     torch.native_batch_norm(
         x, weight, bias, mean, variance, training=False, momentum=0.0, eps=eps,
-        out=(x, _NOTHING, _NOTHING),
+        out=(x, _nothing(), _nothing()),
     )  # fmt: skip
     return x
+
+
+@cache
+def _nothing() -> Tensor:
+    """Return what takes the place of statistics, which inference does not have."""
+    with torch.inference_mode(mode=False):
+        return torch.empty(0, dtype=torch.float32, device="cpu")
 
 
 class _Normalised(torch.autograd.Function):

@@ -30,25 +30,41 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve a batch of maps."""
-        learns = isinstance(input, Tensor) and torch.is_grad_enabled()  # else it is being traced
-        if learns and self.weight.requires_grad and _is_known(self, input):
-            how = self.stride[0], int(self.padding[0])
-            return cast("Tensor", _Convolved.apply(input, self.weight, self.bias, *how))
+        weight = self._parameters.get("weight")  # none where it is computed from others
+        if weight is not None and weight.requires_grad and torch.is_grad_enabled():
+            known = _have_values(input, weight) and input.ndim == 4
+            padding = _known_padding(self, weight) if known else None
+            if padding is not None:
+                how = self.stride[0], padding
+                return cast("Tensor", _Convolved.apply(input, weight, self.bias, *how))
         return super().forward(input)
 
 
-def _is_known(layer: nn.Conv2d, x: Tensor) -> bool:
-    """Return whether the loops can take the gradient, and nobody follows the operations."""
-    if x.ndim != 4 or x.shape[1] != layer.groups:
+def _known_padding(layer: nn.Conv2d, weight: Tensor) -> int | None:
+    """Return by how much the loops would pad; None where they do not know the layer."""
+    side, stride, padding = weight.shape[-1], layer.stride, layer.padding
+    if side not in SIDES or weight.shape != (layer.groups, 1, side, side):
+        return None
+    if stride not in ((1, 1), (2, 2)) or layer.dilation != (1, 1) or layer.padding_mode != "zeros":
+        return None
+    if padding == "same":
+        return side // 2
+    return int(padding[0]) if padding in ((0, 0), (side // 2, side // 2)) else None
+
+
+def _have_values(*tensors: Tensor) -> bool:
+    """Return whether the loops may read the values as they lie, and nobody follows them."""
+    if is_transformed() or torch.get_num_threads() > 1 or torch.is_autocast_enabled("cpu"):
         return False
-    one_each = layer.groups == layer.in_channels == layer.out_channels
-    square = len({*layer.stride}) == len({*layer.padding}) == len({*layer.kernel_size}) == 1
-    plain = layer.padding_mode == "zeros" and layer.dilation == (1, 1) and layer.padding != "same"
-    if not (one_each and square and plain and layer.kernel_size[0] in SIDES):
-        return False
-    here = x.dtype == layer.weight.dtype == torch.float32 and x.is_cpu and layer.weight.is_cpu
-    alone = torch.get_num_threads() == 1 and not torch.is_autocast_enabled("cpu")
-    return here and alone and not is_transformed() and _loops() is not None
+    plain = all(
+        type(x) in (Tensor, nn.Parameter)
+        and x.dtype is torch.float32
+        and x.is_cpu
+        and torch._C._has_storage(x)
+        and not (x.is_neg() or x._is_zerotensor())
+        for x in tensors
+    )
+    return plain and _loops() is not None
 
 
 class _Convolved(torch.autograd.Function):
@@ -70,7 +86,8 @@ class _Convolved(torch.autograd.Function):
         stride, padding = ctx.how
         wanted = list(ctx.needs_input_grad[:3])
         kernels = None
-        if not torch.is_grad_enabled():  # else somebody asks for gradients of gradients
+        twice = torch.is_grad_enabled()  # somebody asks for gradients of gradients
+        if wanted[1] and not twice and _have_values(x, weight, gradient):
             kernels = _kernel_gradient(x, weight, gradient, stride, padding)
         mask = wanted if kernels is None else [wanted[0], False, False]
         found = torch.ops.aten.convolution_backward(

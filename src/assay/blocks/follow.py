@@ -15,5 +15,6 @@ def is_followed() -> bool:
 
 def is_transformed() -> bool:
     """Return whether operations are followed, or derived or batched by torch.func."""
-    functions = torch._C._are_functorch_transforms_active()
-    return bool(functions) or is_followed() or forward_ad._current_level >= 0
+    if is_followed():  # first: who compiles stops at the other questions
+        return True
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0

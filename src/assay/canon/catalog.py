@@ -127,7 +127,8 @@ def code_digest(card: Architecture) -> str:
     sources: set[Path] = set()
     for variant in card.variants:
         _add_sources(variant.code.partition(":")[0], sources)
-    files = [card.path, *sorted(sources), *sorted((PACKAGE / "blocks").rglob("*.py"))]
+    blocks = [p for p in (PACKAGE / "blocks").rglob("*") if p.suffix in (".py", ".c")]
+    files = [card.path, *sorted(sources), *sorted(blocks)]
     return hashlib.sha256(b"".join(map(_file_digest, files))).hexdigest()
 
 

@@ -31,7 +31,7 @@ def mix(width: int, kernel_size: int, act: Activation) -> nn.Sequential:
 
     (B, width, H, W) -> (B, width, H, W)
     """
-    places = DepthwiseConv2d(width, width, kernel_size, padding=kernel_size // 2, groups=width)
+    places = DepthwiseConv2d(width, width, kernel_size, padding="same", groups=width)
     channels = nn.Conv2d(width, width, 1)
     return nn.Sequential(Residual(activated(places, act)), activated(channels, act))
 

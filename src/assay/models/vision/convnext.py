@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from assay.blocks.depthwise import DepthwiseConv2d
 from assay.blocks.feedforward import FeedForward
@@ -42,22 +41,9 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine the map."""
-        pixels = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): linear layers read the last
-        pixels = self.norm(pixels)
-        if torch.is_grad_enabled() and isinstance(x, Tensor):  # else it is being traced
-            return x + self._scaled(pixels).permute(0, 3, 1, 2)
-        return torch.addcmul(x, self.layer_scale, self.feedforward(pixels).permute(0, 3, 1, 2))
-
-    def _scaled(self, pixels: Tensor) -> Tensor:
-        """Return the branch, its weights scaled where they are smaller than the map.
-
-        The gradients of a scaled map are two more passes over it.
-        """
-        scale, narrow = self.layer_scale.flatten(), self.feedforward.narrow
-        if pixels.numel() < narrow.weight.numel():
-            return self.feedforward(pixels) * scale
-        hidden = self.feedforward.act(self.feedforward.wide(pixels))
-        return F.linear(hidden, narrow.weight * scale.unsqueeze(1), narrow.bias * scale)
+        change = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): linear layers read the last
+        change = self.feedforward(self.norm(change)).permute(0, 3, 1, 2)
+        return torch.addcmul(x, self.layer_scale, change)
 
 
 class ConvNeXt(nn.Module):
