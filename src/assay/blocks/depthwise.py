@@ -1,8 +1,8 @@
 """Depthwise convolution, the gradient of whose larger kernels torch takes value by value.
 
-That of kernels of 5x5 and more takes torch 15 to 20 times as long as the convolution itself; loops
-in C take it in less time than the convolution. All else is torch's, and so is the gradient where
-there is no compiler, or another type or device. `benchmarks/layers.py` times it beside torch.
+That of kernels of 5x5 and more takes torch 9 to 30 times as long as the convolution itself; loops in
+C take 0.7 to 2 times as long. All else is torch's, and so is the gradient where there is no
+compiler, or another type or device. `benchmarks/layers.py` times it beside torch.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ SIDES = (5, 7, 9)  # of kernels that the loops know
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """`torch.nn.Conv2d`: its arguments, values and gradients; in less time with a group a channel.
+    """`torch.nn.Conv2d`: its arguments, values and gradients; faster with a kernel a channel.
 
     Shape:
         (B, C, H, W) -> (B, C, H', W'), the sides that torch gives
