@@ -1,7 +1,7 @@
 """Depthwise convolution, the gradient of whose larger kernels torch takes value by value.
 
-That of kernels of 5x5 and more takes torch 9 to 30 times as long as the convolution itself; loops in
-C take 0.7 to 2 times as long. All else is torch's, and so is the gradient where there is no
+That of kernels of 5x5 and more takes torch 9 to 30 times as long as the convolution itself; loops
+in C take 0.7 to 2 times as long. All else is torch's, and so is the gradient where there is no
 compiler, or another type or device. `benchmarks/layers.py` times it beside torch.
 """
 
