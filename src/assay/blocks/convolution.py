@@ -40,7 +40,8 @@ class ConvNormAct(nn.Sequential):
     ) -> None:
         super().__init__()
         depthwise = groups == in_channels == out_channels and kernel_size in SIDES
-        kind, padding = DepthwiseConv2d if depthwise else nn.Conv2d, kernel_size // 2
+        kind = DepthwiseConv2d if depthwise else nn.Conv2d
+        padding = kernel_size // 2
         self.conv = kind(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
         )
