@@ -483,7 +483,7 @@ def host(name: str, result: Path, work: Callable[[], Any]) -> Iterator[int]:
 
 def wait_for(path: Path, seconds: float = 30) -> Any:
     deadline = time.monotonic() + seconds
-    while not path.exists():
+    while not (path.exists() and path.stat().st_size):  # a moment lies between name and content
         assert time.monotonic() < deadline, f"{path.name} did not come"
         time.sleep(0.05)
     return json.loads(path.read_text())
