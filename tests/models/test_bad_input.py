@@ -65,12 +65,16 @@ def refusal(name: str, readable: str, batch: Shape) -> str:
     )
 
 
-def readable(card: Architecture, inputs: Shape) -> str:
-    """Return what a network built at full size says that it reads."""
-    least = card.input.least
+def readable(card: Architecture, variant: Variant, inputs: Shape) -> str:
+    """Return what a network built at its native size says that it reads."""
+    least = least_of(card, variant)
     if card.input.fixed:
         return f"(B, {', '.join(map(str, inputs))})"
     return f"(B, {inputs[0]}, {SIDES.format(*least[1:])}"
+
+
+def least_of(card: Architecture, variant: Variant) -> Shape:
+    return card.small.least if card.small and card.made_small(variant) else card.input.least
 
 
 @every_image_card
@@ -78,8 +82,8 @@ def test_a_built_network_names_itself_what_it_got_and_the_least_it_takes(
     card: Architecture, variant: Variant
 ):
     inputs = channels, height, width = card.native(variant)
-    network, told = built(variant.name), readable(card, inputs)
-    small = card.input.least[1] - 1
+    network, told = built(variant.name), readable(card, variant, inputs)
+    small = least_of(card, variant)[1] - 1
     wrong = [
         (2, channels + 1, height, width),
         (2, channels, small, width),

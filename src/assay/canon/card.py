@@ -212,6 +212,11 @@ class Architecture(Card):
         """Return the shape whose counts `variant` states."""
         return variant.native or self.input.native
 
+    def made_small(self, variant: Variant) -> bool:
+        """Return whether `variant` was published for small images, which it reads as they are."""
+        own = variant.native
+        return bool(self.small and own and max(own[1:]) <= self.small.upto)
+
     def default(self) -> Variant:
         """Return the variant that the card's own id stands for: its default one, else the first."""
         return next((v for v in self.variants if v.default), self.variants[0])
@@ -266,6 +271,9 @@ class Architecture(Card):
         if small is None:
             self._refuse_smaller(variant, inputs)
             return None
+        if self.made_small(variant):
+            size = _enlarged(inputs, small.least)
+            return _upsampled(inputs, size, None) if size != inputs else None
         stem = small.how == "stem" and max(inputs[1:]) <= small.upto
         size = _enlarged(inputs, small.least if stem else self.input.least)
         if size != inputs:

@@ -442,21 +442,25 @@ def undense(module: nn.Module) -> nn.Module | None:
     """Let a dense layer compute what it would have copied."""
     if not isinstance(module, DenseLayer):
         return None
-    grow = cast("nn.Conv2d", module.grow[2])
-    channels = cast("nn.BatchNorm2d", module.squeeze[0]).num_features
+    grow, channels = _of_dense(module)
     module.grow[2] = redrawn(grow, grow.in_channels, channels + grow.out_channels)
     return nn.Sequential(module.squeeze, module.grow)
 
 
 def unsqueezed(module: nn.Module) -> nn.Module | None:
     """Let a dense layer's 3x3 convolution read all channels."""
-    if not isinstance(module, DenseLayer):
+    if not isinstance(module, DenseLayer) or not len(module.squeeze):
         return None
-    grow = cast("nn.Conv2d", module.grow[2])
-    channels = cast("nn.BatchNorm2d", module.squeeze[0]).num_features
+    grow, channels = _of_dense(module)
     module.grow = norm_act_conv(channels, grow.out_channels, 3)
     module.squeeze = nn.Sequential()
     return module
+
+
+def _of_dense(layer: DenseLayer) -> tuple[nn.Conv2d, int]:
+    """Return a dense layer's last convolution, and how many channels the layer reads."""
+    first = next(iter((*layer.squeeze, *layer.grow)))
+    return cast("nn.Conv2d", layer.grow[2]), cast("nn.BatchNorm2d", first).num_features
 
 
 def one_convolution(module: nn.Module) -> nn.Module | None:

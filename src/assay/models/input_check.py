@@ -141,7 +141,8 @@ def _of_images(
     if card.input.fixed:
         return InputCheck(name, inputs)
     adaptation = card.adapt(variant, inputs)
-    stem = card.small if adaptation and adaptation.small else None
+    made_small = card.made_small(variant) or (adaptation and adaptation.small)
+    stem = card.small if made_small else None
     own = getattr(network, "least_side", 1)  # of a form that depends on what it was built for
     least = [max(own, side) for side in (stem.least if stem else card.input.least)[1:]]
     return InputCheck(name, (inputs[0], *map(min, least, inputs[1:])), (1, 2))

@@ -1,13 +1,15 @@
 """ResNet: blocks that learn a correction to their input rather than a new output.
 
-Source: He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1 and figure 5;
-the bottleneck halves the image in its 3x3 convolution, as torchvision's does. Pre-activation: by
-the same, 2016, https://arxiv.org/abs/1603.05027, figure 4(e).
+Source: He, Zhang, Ren and Sun, 2015, https://arxiv.org/abs/1512.03385, table 1 and figure 5, and
+section 4.2 for the networks of small images; the bottleneck halves the image in its 3x3
+convolution, as torchvision's does. Pre-activation: by the same, 2016,
+https://arxiv.org/abs/1603.05027, figure 4(e).
 """
 
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from assay.blocks.convolution import ConvNormAct
 from assay.blocks.head import ImageHead
@@ -16,6 +18,7 @@ from assay.blocks.preactivation import NormAct, PreActivated, plain
 from assay.blocks.residual import Residual
 
 WIDTHS = (64, 128, 256, 512)  # channels of the four stages, a quarter of what bottlenecks return
+SMALL_WIDTHS = (16, 32, 64)  # of the three stages of the networks for small images (section 4.2)
 
 
 def basic(in_channels: int, out_channels: int, stride: int) -> Residual:
@@ -57,6 +60,33 @@ def project(in_channels: int, out_channels: int, stride: int) -> nn.Module | Non
     return ConvNormAct(in_channels, out_channels, 1, stride, act=None)
 
 
+class ZeroPad(nn.Module):
+    """Every `stride`-th pixel, zeros as the new channels. (B, in, H, W) -> (B, out, H / s, W / s).
+
+    Costs no weight (section 3.3, A).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.added = out_channels - in_channels
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return fewer pixels in more channels."""
+        return F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.added))
+
+
+def small_basic(in_channels: int, out_channels: int, stride: int) -> Residual:
+    """Return `basic` with a shortcut that has no weights, as the networks of small images."""
+    same = in_channels == out_channels and stride == 1
+    return Residual(
+        ConvNormAct(in_channels, out_channels, 3, stride),
+        ConvNormAct(out_channels, out_channels, 3, act=None),
+        shortcut=None if same else ZeroPad(in_channels, out_channels, stride),
+        act=nn.ReLU(),
+    )
+
+
 def preact_basic(in_channels: int, out_channels: int, stride: int) -> PreActivated:
     """Return `basic` with its activations first. (B, in, H, W) -> (B, out, H / s, W / s)."""
     return PreActivated(
@@ -95,13 +125,20 @@ def preact_head(in_channels: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(NormAct(in_channels), nn.AdaptiveAvgPool2d(1), score, nn.Flatten())
 
 
+def small_preact_head(in_channels: int, outputs: int) -> nn.Sequential:
+    """Return a last activation, the average, a linear layer. (B, C, H, W) -> (B, outputs)."""
+    return nn.Sequential(NormAct(in_channels), ImageHead(in_channels, outputs))
+
+
 class ResNet(nn.Module):
-    """A stem, four stages of residual blocks that halve the image each time, a linear head.
+    """A stem, stages of residual blocks of which all but the first halve the image, a linear head.
 
     Args:
         depths: Blocks in each stage.
         block: Builds one block, given its channels in and out and its stride.
-        expansion: Channels that a block returns, in multiples of `WIDTHS`; 4 for bottlenecks.
+        widths: Channels of each stage.
+        expansion: Channels that a block returns, in multiples of `widths`; 4 for bottlenecks.
+        stem: Channels of the stem; None takes those of the first stage.
         first: Builds the stem's convolution, given its channels in and out, kernel and stride.
         head: Builds what scores the last map, given its channels and the outputs.
         in_channels: Channels of the image.
@@ -117,7 +154,9 @@ class ResNet(nn.Module):
         depths: Sequence[int],
         block: Callable[[int, int, int], nn.Module] = basic,
         *,
+        widths: Sequence[int] = WIDTHS,
         expansion: int = 1,
+        stem: int | None = None,
         first: Callable[[int, int, int, int], nn.Module] = ConvNormAct,
         head: Callable[[int, int], nn.Module] = ImageHead,
         in_channels: int,
@@ -125,14 +164,14 @@ class ResNet(nn.Module):
         small: bool,
     ) -> None:
         super().__init__()
-        width = WIDTHS[0]
+        width = widths[0] if stem is None else stem
         self.stem = (
             nn.Sequential(first(in_channels, width, 3, 1))
             if small
             else nn.Sequential(first(in_channels, width, 7, 2), MaxPool2d(3, 2, 1))
         )
         self.stages = nn.Sequential()
-        for stage, (depth, base) in enumerate(zip(depths, WIDTHS, strict=True)):
+        for stage, (depth, base) in enumerate(zip(depths, widths, strict=True)):
             out = base * expansion
             opening = block(width, out, 1 if stage == 0 else 2)  # the stem already shrank stage 0
             rest = (block(out, out, 1) for _ in range(depth - 1))
@@ -142,8 +181,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Score a batch of images."""
-        x = self.stem(x)  # (B, 64, H/4, W/4), or H, W when small
-        x = self.stages(x)  # (B, 512 * expansion, H/32, W/32), or H/8, W/8
+        x = self.stem(x)  # (B, stem, H/4, W/4), or H, W when small
+        x = self.stages(x)  # (B, widths[-1] * expansion, H/32, W/32) with four stages
         return self.head(x)
 
 
@@ -202,4 +241,57 @@ def preact_resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = Fals
         in_channels=inputs[0],
         outputs=outputs,
         small=small,
+    )
+
+
+def resnet20(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 20 layers for small images; they reach its stages at full size."""
+    return _for_small_images(3, inputs, outputs)
+
+
+def resnet32(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 32 layers for small images."""
+    return _for_small_images(5, inputs, outputs)
+
+
+def resnet44(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 44 layers for small images."""
+    return _for_small_images(7, inputs, outputs)
+
+
+def resnet56(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 56 layers for small images."""
+    return _for_small_images(9, inputs, outputs)
+
+
+def resnet110(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 110 layers for small images."""
+    return _for_small_images(18, inputs, outputs)
+
+
+def preact_resnet164(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 164 layers for small images, in pre-activated bottlenecks."""
+    return ResNet(
+        (18, 18, 18),
+        preact_bottleneck,
+        widths=SMALL_WIDTHS,
+        expansion=4,
+        stem=SMALL_WIDTHS[0],
+        first=plain,
+        head=small_preact_head,
+        in_channels=inputs[0],
+        outputs=outputs,
+        small=True,
+    )
+
+
+def _for_small_images(depth: int, inputs: tuple[int, ...], outputs: int) -> ResNet:
+    """Return section 4.2's network of 6 * `depth` + 2 layers."""
+    return ResNet(
+        (depth, depth, depth),
+        small_basic,
+        widths=SMALL_WIDTHS,
+        in_channels=inputs[0],
+        outputs=outputs,
+        small=True,
     )

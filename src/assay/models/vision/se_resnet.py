@@ -1,15 +1,23 @@
 """SE-ResNet: residual blocks that look at the whole image to weigh their channels.
 
-Source: Hu, Shen and Sun, 2017, https://arxiv.org/abs/1709.01507, figure 3 and table 1.
+Source: Hu, Shen and Sun, 2017, https://arxiv.org/abs/1709.01507, figure 3 and table 1, and
+section 6.2 for the network of small images.
 """
 
 from typing import cast
 
 from torch import Tensor
 
+from assay.blocks.preactivation import PreActivated, plain
 from assay.blocks.residual import Residual
 from assay.blocks.squeeze_excitation import SqueezeExcitation
-from assay.models.vision.resnet import ResNet, bottleneck
+from assay.models.vision.resnet import (
+    SMALL_WIDTHS,
+    ResNet,
+    bottleneck,
+    preact_bottleneck,
+    small_preact_head,
+)
 
 REDUCTION = 16  # of the channels between the two layers (section 3.2)
 
@@ -35,6 +43,13 @@ def se_bottleneck(in_channels: int, out_channels: int, stride: int) -> SEResidua
     return SEResidual(*plain.branch, excitation, shortcut=plain.shortcut, act=plain.act)
 
 
+def se_preact_bottleneck(in_channels: int, out_channels: int, stride: int) -> PreActivated:
+    """Return a pre-activated bottleneck whose branch is weighed before it is added."""
+    block = preact_bottleneck(in_channels, out_channels, stride)
+    block.branch.append(SqueezeExcitation(out_channels, out_channels // REDUCTION))
+    return block
+
+
 def se_resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
     """Return the network of 50 layers."""
     return ResNet(
@@ -44,4 +59,20 @@ def se_resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -
         in_channels=inputs[0],
         outputs=outputs,
         small=small,
+    )
+
+
+def se_resnet164(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 164 layers for small images, in pre-activated bottlenecks."""
+    return ResNet(
+        (18, 18, 18),
+        se_preact_bottleneck,
+        widths=SMALL_WIDTHS,
+        expansion=4,
+        stem=SMALL_WIDTHS[0],
+        first=plain,
+        head=small_preact_head,
+        in_channels=inputs[0],
+        outputs=outputs,
+        small=True,
     )

@@ -1,11 +1,19 @@
 """Wide ResNet: residual blocks made wider rather than more numerous.
 
-Source: Zagoruyko and Komodakis, 2016, https://arxiv.org/abs/1605.07146, table 8.
+Source: Zagoruyko and Komodakis, 2016, https://arxiv.org/abs/1605.07146, table 8, and table 1 for
+the networks of small images.
 """
 
 from functools import partial
 
-from assay.models.vision.resnet import ResNet, bottleneck
+from assay.blocks.preactivation import plain
+from assay.models.vision.resnet import (
+    SMALL_WIDTHS,
+    ResNet,
+    bottleneck,
+    preact_basic,
+    small_preact_head,
+)
 
 
 def wide_resnet50_2(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
@@ -17,4 +25,39 @@ def wide_resnet50_2(inputs: tuple[int, ...], outputs: int, *, small: bool = Fals
         in_channels=inputs[0],
         outputs=outputs,
         small=small,
+    )
+
+
+def wide_resnet16_8(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 16 layers for small images, 8 times as wide."""
+    return _for_small_images(2, 8, inputs, outputs)
+
+
+def wide_resnet28_10(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 28 layers for small images, 10 times as wide."""
+    return _for_small_images(4, 10, inputs, outputs)
+
+
+def wide_resnet40_2(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 40 layers for small images, twice as wide."""
+    return _for_small_images(6, 2, inputs, outputs)
+
+
+def wide_resnet40_4(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 40 layers for small images, 4 times as wide."""
+    return _for_small_images(6, 4, inputs, outputs)
+
+
+def _for_small_images(depth: int, factor: int, inputs: tuple[int, ...], outputs: int) -> ResNet:
+    """Return table 1's network of 6 * `depth` + 4 layers in B(3, 3), pre-activated, no dropout."""
+    return ResNet(
+        (depth, depth, depth),
+        preact_basic,
+        widths=[factor * width for width in SMALL_WIDTHS],
+        stem=SMALL_WIDTHS[0],
+        first=plain,
+        head=small_preact_head,
+        in_channels=inputs[0],
+        outputs=outputs,
+        small=True,
     )
