@@ -133,6 +133,7 @@ def page(result: StudyResult) -> str:
     """Return the table with all that it depends on."""
     machine, versions = result.machine, result.versions
     sizes = result.data["sizes"]
+    steps = " to ".join(f"{count:,}" for count in result.planned_steps)
     return "\n".join(
         [
             "# Fashion-MNIST",
@@ -142,7 +143,7 @@ def page(result: StudyResult) -> str:
             f"- command: `{result.command}`",
             f"- data: {sizes['train']:,} images to train, {sizes['val']:,} to select by, "
             f"{sizes['test']:,} (the published test part) to report, opened once a trial",
-            f"- budget: {result.budget}",
+            f"- budget: {result.budget} a trial: {steps} steps",
             f"- machine: {machine['processor']}, {machine['cores']} cores, load "
             f"{machine['load']:.1f}; Python {versions['python']}, torch {versions['torch']}",
             f"- date: {result.created[:10]}",

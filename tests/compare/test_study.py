@@ -98,7 +98,7 @@ def test_every_candidate_is_trained_with_every_seed_and_ranked(first):
 def test_the_result_names_data_settings_machine_and_budget(first):
     study, result, _ = first
     assert (result.metric, result.higher_is_better) == ("accuracy", True)
-    assert result.budget == "60steps a trial: 60 steps"
+    assert (result.budget, result.planned_steps) == ("60steps", (60, 60))
     assert result.settings == study.request.as_json()
     assert result.versions["torch"]
     assert result.machine["cores"] >= 1

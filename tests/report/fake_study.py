@@ -188,7 +188,7 @@ def study(
             "notes": [{"en": "2 exact duplicates are kept on one side of the division.",
                        "zh": "2 个完全重复的样本被放在划分的同一侧。"}],
         },
-        metric="accuracy", higher_is_better=True, budget="auto: 3.8 s of training for each trial",
+        metric="accuracy", higher_is_better=True, budget="auto", planned_steps=(400, 12000),
         candidates=tuple(found), verdicts=verdicts(right),
         recommendation=Recommendation(
             candidate=chosen, prefer="latency",

@@ -283,6 +283,19 @@ def test_the_chinese_page_has_no_english_headings():
         assert re.search(r"[\u4e00-\u9fff]", heading), heading
 
 
+@pytest.mark.parametrize(
+    ("lang", "steps", "told"),
+    [
+        ("en", (400, 12_000), "auto a trial: 400 to 12,000 steps"),
+        ("zh", (400, 12_000), "每次试验 auto：400 至 12,000 步"),
+        ("zh", (60, 60), "每次试验 auto：60 步"),
+        ("zh", (), ">auto<"),
+    ],
+)
+def test_the_budget_is_told_with_the_steps_it_came_to(lang: str, steps: tuple[int, ...], told: str):
+    assert told in page.render(replace(study(), planned_steps=steps), lang)
+
+
 def test_another_language_is_refused():
     with pytest.raises(BadArgumentError) as error:
         page.render(study(), "fr")

@@ -103,7 +103,8 @@ def answer(found: Evidence, began: float) -> StudyResult:
         data=data_facts(data),
         metric=found.metric.name,
         higher_is_better=found.metric.higher_is_better,
-        budget=_budget_in_words(asked, found.networks),
+        budget=asked.budget,
+        planned_steps=_planned_steps(found.networks),
         candidates=tuple(replace(r, recommended=r.name == advice.candidate) for r in rows),
         verdicts=verdicts,
         recommendation=advice,
@@ -237,10 +238,7 @@ def _tuned(result: TuningResult) -> Tuned:
     )
 
 
-def _budget_in_words(request: Request, trained: Sequence[Trained]) -> str:
-    """Return the budget as asked and as resolved."""
-    steps = sorted({spec.steps for t in trained for spec in t.specs})
-    if not steps:
-        return request.budget
-    span = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
-    return f"{request.budget} a trial: {span} steps"
+def _planned_steps(trained: Sequence[Trained]) -> tuple[int, ...]:
+    """Return the fewest and the most steps that the budget came to; none without networks."""
+    steps = [spec.steps for t in trained for spec in t.specs]
+    return (min(steps), max(steps)) if steps else ()

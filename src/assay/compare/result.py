@@ -132,7 +132,7 @@ class StudyResult:
     data: Mapping[str, Any]  # name, source, task, inputs, classes, sizes, hashes, notes
     metric: str  # the headline: a name of `assay.metrics`, or what `--metric` asked for
     higher_is_better: bool
-    budget: str  # as asked and as resolved, for people
+    budget: str  # as asked
     candidates: tuple[CandidateResult, ...]  # by rank
     verdicts: tuple[PairVerdict, ...]
     recommendation: Recommendation
@@ -145,6 +145,7 @@ class StudyResult:
     folder: str  # where report, csv, json, plots and winner are
     baselines: tuple[CandidateResult, ...] = ()  # what every network must beat, best first
     against_baselines: tuple[PairVerdict, ...] = ()  # `a` is a network, `b` a baseline
+    planned_steps: tuple[int, ...] = ()  # fewest and most of a trial; none without networks
     concerns: tuple[Concern, ...] = ()  # what to know before trusting the above
     resolution: Mapping[str, str] = field(default_factory=dict)  # {"en", "zh"}: what can be seen
     next_hour: Mapping[str, str] = field(default_factory=dict)  # what more budget would decide

@@ -129,7 +129,7 @@ def _seeds_text(page: Page) -> str:
     counts = [len(c.seeds) for c in charts.ranked(page.result)]
     if not counts or min(counts) == max(counts):
         return str(_most_seeds(page.result))
-    return page.words("seeds_from_to", low=min(counts), high=max(counts))
+    return page.words("from_to", low=min(counts), high=max(counts))
 
 
 def _ranking_about(page: Page) -> str:
@@ -584,8 +584,19 @@ def _study_facts(page: Page) -> list[tuple[str, str]]:
     t, result = page.words, page.result
     took = figures.how_long(result, t)
     created = result.created.replace("T", " ").replace("+00:00", " UTC")
-    facts = [("study", result.id), ("created", created), ("budget", result.budget), ("took", took)]
+    facts = [("study", result.id), ("created", created), ("budget", _budget(page)), ("took", took)]
     return [(t(key), value) for key, value in facts]
+
+
+def _budget(page: Page) -> str:
+    """Return the budget as asked, with the steps that it came to where they are known."""
+    t, asked, steps = page.words, page.result.budget, page.result.planned_steps
+    if not steps:
+        return asked
+    low, high = (f"{count:,}" for count in steps)
+    return t(
+        "budget_of", budget=asked, steps=low if low == high else t("from_to", low=low, high=high)
+    )
 
 
 def _machine_facts(page: Page) -> list[tuple[str, str]]:

@@ -193,6 +193,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "study": ("Study", "研究"),
     "created": ("Made", "生成时间"),
     "budget": ("Budget", "预算"),
+    "budget_of": ("{budget} a trial: {steps} steps", "每次试验 {budget}：{steps} 步"),
     "took": ("Took", "耗时"),
     "took_all": ("{time}, {count} trials run", "{time}，运行 {count} 次试验"),
     "took_one": ("{time}, 1 trial run", "{time}，运行 1 次试验"),
@@ -265,7 +266,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "seeds_run": ("Seeds", "种子数"),
     "dropped_why": ("Why no more", "不再增加的原因"),
     "dropped_after": ("ended after {count} seeds", "{count} 个种子后结束"),
-    "seeds_from_to": ("{low} to {high}", "{low} 至 {high}"),
+    "from_to": ("{low} to {high}", "{low} 至 {high}"),
     # tuning
     "tuning": ("Tuning", "调参"),
     "tuning_sentence": (
