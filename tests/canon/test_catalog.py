@@ -49,6 +49,30 @@ def test_an_id_stands_for_its_default_variant_or_the_first(family: Catalog):
     assert family.entry("child20")[1].name == "child20"
 
 
+def test_a_variant_is_found_by_how_its_name_alone_begins(write_card: Write, tmp_path: Path):
+    write_card(
+        "a.toml",
+        ("[variants.sample10]", "[variants.sample10_wide]"),
+        ("[variants.sample20]", "[variants.sample20_wide]"),
+    )
+    write_card(
+        "b.toml",
+        ('"sample-net"', '"child-net"'),
+        ("[variants.sample10]", "[variants.sample10_deep_wide]"),
+        ("[variants.sample20]", "[variants.sample20_wide_wide]"),
+    )
+    found = read_catalog(tmp_path)
+    assert found.entry("sample10_deep")[1].name == "sample10_deep_wide"
+    assert found.entry("sample20_wide")[1].name == "sample20_wide"
+    for name in ("sample10", "sample1", "sample20_"):
+        with pytest.raises(UnknownNameError):
+            found.find(name)
+
+
+def test_resnext50_is_the_one_of_32_paths():
+    assert catalog().entry("resnext50")[1].name == "resnext50_32x4d"
+
+
 def test_a_card_is_found_by_its_other_names_too(write_card: Write, tmp_path: Path):
     write_card("a.toml", ("parents = []", 'parents = []\naliases = ["example-net"]'))
     found = read_catalog(tmp_path)

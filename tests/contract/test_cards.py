@@ -137,8 +137,9 @@ def test_a_cards_default_setting_lies_in_its_search_range(card: Architecture):
 
 @every_card
 def test_a_card_speaks_both_languages(card: AnyCard):
-    for text in asdict(card.zh).items():
-        assert text[0] == "name" or HAN.search(text[1]), text
+    english = asdict(card.en)
+    for key, text in asdict(card.zh).items():
+        assert key == "name" or HAN.search(text) or text == english[key] == "", (key, text)
     assert not HAN.search("".join(asdict(card.en).values()))
 
 
@@ -262,6 +263,17 @@ def test_a_variant_reads_large_and_long_images_too(variant: Variant, task: Task,
 
 def outputs_of(task: Task, shape: Shape) -> int:
     return {"tokens": shape[-1], "value": 1}.get(TASKS[task].answers, 5)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [c for c in catalog().architectures if c.variants[0].code.startswith("assay.models.vision.")],
+    ids=lambda card: card.id,
+)
+def test_a_network_of_images_says_what_it_changed_against_its_parents(card: Architecture):
+    assert card.parents
+    assert re.match("Against .+: .+", card.en.changed)
+    assert re.match("与.+相比：.+", card.zh.changed)
 
 
 @smallest_on_every_shape

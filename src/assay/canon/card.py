@@ -69,6 +69,7 @@ class Prose:
     idea: str  # one sentence
     choose: str  # when to take it
     avoid: str  # when not to
+    changed: str = ""  # what it does otherwise than its parents
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ _MODEL_IMPORT = re.compile(r"^from (assay\.models\.\w+\.\w+) import", re.MULTILI
 class Catalog:
     """All cards, found by id, by another name of theirs or by a variant's.
 
+    A variant is found, too, by how its name begins, up to an underscore, where no other begins so.
+
     Args:
         cards: In the order in which they are listed.
 
@@ -52,6 +54,9 @@ class Catalog:
             return self._by_variant[name]
         if name in self._by_id:
             return self._by_id[name], None
+        begun = [found for known, found in self._by_variant.items() if known.startswith(f"{name}_")]
+        if len(begun) == 1:
+            return begun[0]
         raise UnknownNameError(
             f"Unknown name {name!r}.{nearest(name, self.names)} "
             f"`assay list` shows all {len(self.cards)} entries."

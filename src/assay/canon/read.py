@@ -139,7 +139,11 @@ def _paper(t: Table) -> Paper:
 def _prose(t: Table) -> Prose:
     return t.closed(
         Prose(
-            name=t.text("name"), idea=t.text("idea"), choose=t.text("choose"), avoid=t.text("avoid")
+            name=t.text("name"),
+            idea=t.text("idea"),
+            choose=t.text("choose"),
+            avoid=t.text("avoid"),
+            changed=t.text("changed", ""),
         )
     )
 

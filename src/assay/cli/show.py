@@ -18,6 +18,7 @@ SUMMARY = "print one card: idea, paper, lineage, sizes; of a variant also its la
 _LABELS = {
     "also": "又名",
     "idea": "要点",
+    "changed": "改动",
     "choose": "适用",
     "avoid": "不适用",
     "paper": "论文",
@@ -108,6 +109,7 @@ def _lines(card: AnyCard, lang: Lang, of: Catalog) -> list[tuple[str, str]]:
     facts = {
         "also": ", ".join(card.aliases),
         "idea": prose.idea,
+        "changed": prose.changed,
         "choose": prose.choose,
         "avoid": prose.avoid,
         "paper": f"{paper.title} ({paper.authors}, {paper.year}) {paper.url}",
