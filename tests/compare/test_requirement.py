@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.compare.requirement import check_task, parse_requirement
+from assay.compare.requirement import check_met, check_task, known_early, parse_requirement
 from assay.errors import BadArgumentError
 
 
@@ -45,6 +45,55 @@ def test_amounts_are_read_with_their_units(text: str, bound: float):
 )
 def test_a_bound_is_kept_or_not(text: str, met: bool, make_row):
     assert parse_requirement(text).met(make_row("a", 0.95)) is met
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("latency<0ms", "latency is at least 0"),
+        ("latency<=-1ms", "latency is at least 0"),
+        ("params<0", "params is at least 0"),
+        ("accuracy>1", "accuracy is at most 1"),
+        ("accuracy>=101%", "accuracy is at most 1"),
+        ("r2>=1.5", "r2 is at most 1"),
+        ("rmse<0", "rmse is at least 0"),
+    ],
+)
+def test_what_no_network_can_meet_is_refused(text: str, end: str):
+    with pytest.raises(BadArgumentError) as caught:
+        parse_requirement(text)
+    assert str(caught.value) == (
+        f"`require` must be something that a network can meet, and {end}. Received {text!r}."
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["accuracy>=1", "params<=0", "throughput>1e12", "r2<-5", "latency>0"]
+)
+def test_the_best_of_all_values_may_be_asked_for(text: str):
+    parse_requirement(text)
+
+
+COSTS = {"a": {"params": 650.0, "macs": 640.0}, "b": {"params": 85_002.0, "macs": 84_736.0}}
+
+
+def test_what_no_candidate_meets_is_refused_with_the_nearest():
+    asked = known_early([parse_requirement(t) for t in ("latency<1ms", "macs>1", "params<500")])
+    with pytest.raises(BadArgumentError) as caught:
+        check_met(asked, COSTS)
+    assert str(caught.value) == (
+        "`require` must be met by a candidate. Received 'params<500', and none of 2 does: a comes "
+        "nearest with 650; name other candidates with --models or allow more."
+    )
+
+
+@pytest.mark.parametrize("text", ["params<651", "macs>84735", "latency<1us"])
+def test_what_one_candidate_meets_or_nobody_knows_yet_is_let_pass(text: str):
+    check_met(known_early([parse_requirement(text)]), COSTS)
+
+
+def test_candidates_that_could_not_be_built_refuse_nothing():
+    check_met([parse_requirement("params<500")], {})
 
 
 def test_what_was_not_measured_is_not_kept(make_row):

@@ -206,6 +206,24 @@ def test_trials_run_in_this_process_give_the_same_records(first, tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_requirement_that_no_candidate_can_meet_is_refused_before_any_training(
+    workers: int, tmp_path: Path
+):
+    store, told = tmp_path / "store", []
+    options = {**SHORT, "workers": workers, "require": ["params<1k", "macs<100"]}
+    with pytest.raises(BadArgumentError) as caught:
+        Study("digits", store=store, **options).run(told.append)
+    assert str(caught.value) == (
+        "`require` must be met by a candidate. Received 'macs<100', and none of 2 does: "
+        "softmax_regression comes nearest with 640; name other candidates with --models or allow "
+        "more."
+    )
+    assert told == []
+    with Store.open(store) as opened:
+        assert opened.studies() == []
+
+
 def test_requirements_leave_candidates_out(first, home: Path):
     result = Study(
         "digits", store=home / "store", require=["accuracy>0.99999", "size<1B"], **SHORT

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from assay.blocks.preactivation import plain
+from assay.canon.catalog import catalog
 from assay.models.build import build
 from assay.models.vision.densenet import DenseNet, densenet40_12, densenet_bc100_12, unsqueezed
 from assay.models.vision.resnet import ZeroPad, preact_resnet164, resnet20
@@ -132,6 +133,17 @@ def test_they_read_images_as_they_are(shape: tuple[int, int, int]):
     model = build("resnet20", inputs=shape, outputs=7)
     assert type(model).__name__ == "ResNet"
     assert model(torch.randn(2, *shape)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_small_images_need_no_other_form(name: str):
+    card, variant = catalog().entry(name)
+    assert [card.adapt(variant, shape) for shape in [(1, 8, 8), (3, 64, 64), (3, 224, 224)]] == [
+        None
+    ] * 3
+    enlarged = card.adapt(variant, (1, 6, 5))
+    assert enlarged is not None
+    assert (enlarged.kind, enlarged.inputs) == ("upsample", (1, 8, 8))
 
 
 def test_images_below_eight_pixels_are_enlarged():

@@ -14,6 +14,7 @@ from assay.canon.idea import parted
 from assay.canon.pretrained import untrained
 from assay.compare.baselines import baselines_for, modules
 from assay.compare.request import Request
+from assay.compare.requirement import check_met, known_early
 from assay.data.dataset import Dataset
 from assay.engine.classical import FAMILY
 from assay.engine.executor import Inline, Job, JobResult, Pool
@@ -91,11 +92,12 @@ class Campaign:
 
         Raises:
             UnknownNameError: A library has no network of a candidate's name.
+            BadArgumentError: No candidate can meet a requirement.
         """
         self._preload(candidates)
         plans: dict[str, Plan] = {}
         failures: dict[str, str] = {}
-        macs = self._count(candidates) if self.request.limit.unit == "flops" else {}
+        macs = self._count(candidates)
         threads = self._threads(len(candidates) * self.request.seeds)
         jobs = [
             Job("plan", c.name, self._plan_payload(c, threads, macs.get(c.name, 0)))
@@ -339,9 +341,20 @@ class Campaign:
         }
 
     def _count(self, candidates: Sequence[Candidate]) -> dict[str, int]:
-        """Return each candidate's multiply-accumulates; one that cannot be built fails to plan."""
-        jobs = [Job("macs", c.name, self._shapes(c)) for c in candidates]
-        return {j.key: r.value["macs"] for j, r in self._run(jobs) if r.status == "done"}
+        """Return each candidate's multiply-accumulates, where the budget or a requirement asks.
+
+        One that cannot be built fails to plan.
+
+        Raises:
+            BadArgumentError: No candidate can meet a requirement.
+        """
+        asked = known_early(self.request.requirements)
+        if not asked and self.request.limit.unit != "flops":
+            return {}
+        jobs = [Job("count", c.name, self._shapes(c)) for c in candidates]
+        costs = {j.key: r.value for j, r in self._run(jobs) if r.status == "done"}
+        check_met(asked, costs)
+        return {name: int(cost["macs"]) for name, cost in costs.items()}
 
     def _in_order(
         self, planned: Sequence[tuple[Candidate, Plan, int]], failures: dict[str, str]

@@ -115,7 +115,7 @@ def _estimate(table: np.ndarray, metric: Metric, confidence: float) -> Estimate:
     found = hierarchical_interval(table, confidence=confidence)
     if not metric.higher_is_better:
         found = Estimate(-found.mean, -found.high, -found.low)
-    least, most = (0.0, 1.0) if metric.share else metric.limits
+    least, most = metric.bounds
     return Estimate(found.mean, max(found.low, least), min(found.high, most))
 
 

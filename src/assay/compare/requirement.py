@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.compare.result import CandidateResult
@@ -39,19 +39,23 @@ class _Quantity:
     field: str  # of Measurement, or of the metrics when `metric`
     units: Mapping[str, float]
     metric: bool = False
+    limits: tuple[float, float] = (0.0, math.inf)
+    early: bool = False  # whether it is known before anything is trained
 
 
 QUANTITIES: Mapping[str, _Quantity] = {
     "latency": _Quantity("latency_p50_ms", _TIME),
     "latency-p95": _Quantity("latency_p95_ms", _TIME),
     "throughput": _Quantity("throughput", _RATE),
-    "params": _Quantity("parameters", _COUNT),
-    "macs": _Quantity("macs", _COUNT),
+    "params": _Quantity("parameters", _COUNT, early=True),
+    "macs": _Quantity("macs", _COUNT, early=True),
     "memory": _Quantity("peak_memory_bytes", _SPACE),
     "size": _Quantity("artifact_bytes", _SPACE),
     "energy-proxy": _Quantity("energy_proxy_mj", _ENERGY),
     **{
-        m.name: _Quantity(f"test_{m.key}", _SHARE if m.share else _PLAIN, metric=True)
+        m.name: _Quantity(
+            f"test_{m.key}", _SHARE if m.share else _PLAIN, metric=True, limits=m.bounds
+        )
         for task in TASKS
         for m in metrics_of(task).values()
         if m.recorded
@@ -71,7 +75,11 @@ class Requirement:
     def met(self, candidate: CandidateResult) -> bool:
         """Return whether a candidate keeps it; what was not measured is not kept."""
         value = self.value(candidate)
-        return not math.isnan(value) and _SIGNS[self.sign](value, self.bound)
+        return not math.isnan(value) and self.holds(value)
+
+    def holds(self, value: float) -> bool:
+        """Return whether a value of the quantity keeps the bound."""
+        return _SIGNS[self.sign](value, self.bound)
 
     def value(self, candidate: CandidateResult) -> float:
         """Return what the candidate has of the quantity, or NaN."""
@@ -87,7 +95,8 @@ def parse_requirement(text: str) -> Requirement:
     """Return the requirement that `text` states.
 
     Raises:
-        BadArgumentError: `text` is not a quantity, a sign and a number with a fitting unit.
+        BadArgumentError: `text` is not a quantity, a sign and a number with a fitting unit, or
+            nothing can be so.
 
     Example:
         >>> parse_requirement("size<5MB").bound
@@ -100,9 +109,49 @@ def parse_requirement(text: str) -> Requirement:
             f'"latency<5ms" or "params<1e6". Received {text!r}.'
         )
     name = _canonical(match[1])
-    return Requirement(
-        text.strip(), name, match[2], _number(match[3], text) * _unit(name, match[4])
-    )
+    bound = _number(match[3], text) * _unit(name, match[4])
+    found = Requirement(text.strip(), name, match[2], bound)
+    _refuse_impossible(found)
+    return found
+
+
+def _refuse_impossible(asked: Requirement) -> None:
+    """Refuse a bound that the best of all values does not keep."""
+    least, most = QUANTITIES[asked.name].limits
+    if not asked.holds(least if asked.sign.startswith("<") else most):
+        end = f"at least {least:g}" if asked.sign.startswith("<") else f"at most {most:g}"
+        raise BadArgumentError(
+            f"`require` must be something that a network can meet, and {asked.name} is {end}. "
+            f"Received {asked.text!r}."
+        )
+
+
+def known_early(asked: Sequence[Requirement]) -> list[Requirement]:
+    """Return those whose quantity is known before anything is trained."""
+    return [requirement for requirement in asked if QUANTITIES[requirement.name].early]
+
+
+def check_met(asked: Sequence[Requirement], costs: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse a requirement that no candidate can meet, before any is trained.
+
+    Args:
+        asked: Of `known_early`.
+        costs: Of each candidate, by the name of the quantity; nothing of those that failed.
+
+    Raises:
+        BadArgumentError: There is one; the text names the candidate that comes nearest.
+    """
+    for requirement in asked:
+        values = {name: cost[requirement.name] for name, cost in costs.items()}
+        if not values or any(map(requirement.holds, values.values())):
+            continue
+        choose = min if requirement.sign.startswith("<") else max
+        nearest_one = choose(values, key=lambda name: values[name])
+        raise BadArgumentError(
+            f"`require` must be met by a candidate. Received {requirement.text!r}, and none of "
+            f"{len(values)} does: {nearest_one} comes nearest with {values[nearest_one]:,.0f}; "
+            "name other candidates with --models or allow more."
+        )
 
 
 def check_task(requirement: Requirement, task: str) -> None:

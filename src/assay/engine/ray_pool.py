@@ -47,7 +47,7 @@ _ROOM = 90.0  # seconds that a cluster may have no room at all
 _COUNT_AGAIN = 5.0  # seconds between two looks at which nodes there are
 _CHECKPOINTS = 10.0  # seconds between two checkpoints that are fetched, at least
 _LAST_WORDS = 15.0  # seconds that a worker gets beyond the grace of a stop
-_AT_HOME = frozenset({"macs", "measure"})  # a network's costs are those on the machine that asks
+_AT_HOME = frozenset({"count", "measure"})  # a network's costs are those on the machine that asks
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would have the working folder uploaded

@@ -146,18 +146,19 @@ def handle_measure(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Map
     )
 
 
-def handle_macs(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
-    """Count what one example costs, for a budget of operations."""
-    from assay.engine.measure import count_macs
+def handle_count(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Count what a network learns and what one example costs it."""
+    from assay.engine.measure import count_learned, count_macs
     from assay.models.foreign import build_any
 
     name, inputs = payload["candidate"]["name"], tuple(payload["inputs"])
     task = payload["task"]
-    return {"macs": count_macs(build_any(name, inputs, payload["outputs"], task), inputs, task)}
+    network = build_any(name, inputs, payload["outputs"], task)
+    return {"params": count_learned(network), "macs": count_macs(network, inputs, task)}
 
 
 HANDLERS: dict[str, Handler] = {
-    "macs": handle_macs,
+    "count": handle_count,
     "plan": handle_plan,
     "trial": handle_trial,
     "stack": handle_stack,

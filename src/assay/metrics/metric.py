@@ -42,8 +42,7 @@ class Metric:
         source: Paper and equation, or what defines it.
         higher_is_better: Otherwise smaller is better.
         share: Whether it is a fraction, shown in percent.
-        limits: What it can be at the least and at the most; no interval goes beyond. A share's
-            are 0 and 1.
+        limits: What it can be at the least and at the most, unless it is a share; see `bounds`.
         recorded: Whether every trial's record has it; the others are computed when asked for.
     """
 
@@ -57,6 +56,11 @@ class Metric:
     share: bool = False
     limits: tuple[float, float] = (-math.inf, math.inf)
     recorded: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What it can be at the least and at the most; no interval goes beyond."""
+        return (0.0, 1.0) if self.share else self.limits
 
     @property
     def key(self) -> str:

@@ -95,6 +95,13 @@ def vit_small(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> 
     return _sized(inputs, outputs, small=small, embed_dim=384, num_heads=6)
 
 
+def vit_small_32(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> VisionTransformer:
+    """Return the Small size on patches of 32 pixels, S/32."""
+    return _sized(inputs, outputs, small=small, patch=32, embed_dim=384, num_heads=6)
+
+
 def vit_base(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
     """Return the Base size, B/16."""
     return _sized(inputs, outputs, small=small, embed_dim=768, num_heads=12)
@@ -108,3 +115,12 @@ def vit_base_32(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -
 def vit_large(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> VisionTransformer:
     """Return the Large size, L/16."""
     return _sized(inputs, outputs, small=small, embed_dim=1024, num_layers=24, num_heads=16)
+
+
+def vit_large_32(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> VisionTransformer:
+    """Return the Large size on patches of 32 pixels, L/32."""
+    return _sized(
+        inputs, outputs, small=small, patch=32, embed_dim=1024, num_layers=24, num_heads=16
+    )
