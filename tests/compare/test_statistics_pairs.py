@@ -9,6 +9,7 @@ from statsmodels.stats.contingency_tables import mcnemar as theirs
 
 from assay.compare.mcnemar import mcnemar
 from assay.compare.resampling import default_splits, resampled_test
+from assay.compare.verdicts import judge
 from assay.errors import BadArgumentError
 
 
@@ -39,6 +40,19 @@ def test_the_exact_test_equals_statsmodels_and_mid_p_lies_below(counts: tuple[in
 
 def test_networks_that_never_disagree_are_equal():
     assert mcnemar(*rows(5, 0, 0, 5)).p == 1.0
+
+
+def test_a_pair_of_one_seed_each_is_told_with_mcnemars_test():
+    a, b = rows(40, 12, 3, 5)
+    [verdict] = judge({"a": a[None], "b": b[None]})
+    assert verdict.mcnemar == mcnemar(a, b)
+    assert (verdict.mcnemar.only_a, verdict.mcnemar.only_b) == (12, 3)
+
+
+@pytest.mark.parametrize("table", [np.ones((2, 60)), np.full((1, 60), 0.5)])
+def test_more_seeds_and_other_scores_have_no_mcnemars_test(table: np.ndarray):
+    a, _ = rows(40, 12, 3, 5)
+    assert [v.mcnemar for v in judge({"a": a[None], "b": table})] == [None]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from fake_study import HOSTILE, by_log_loss, evident, hostile, large, regression
 from PIL import Image
 
 from assay.cli import main
+from assay.compare.mcnemar import McNemar
 from assay.compare.request import Request
 from assay.compare.result import StudyResult
 from assay.data.concern import Concern
@@ -208,6 +209,23 @@ def test_a_cell_tells_the_probability_and_the_loss_from_its_row():
         "whitened_cnn is truly better with probability 2%; choosing it would lose 10.10 points on "
         "average."
     ) in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "head", "about"),
+    [
+        ("en", "McNemar p (only first : second right)", "trained once each"),
+        ("zh", "McNemar p（仅前者 : 仅后者答对）", "各只训练一次"),
+    ],
+)
+def test_networks_trained_once_each_are_told_with_mcnemars_test(lang: str, head: str, about: str):
+    made = study()
+    tested = replace(made.verdicts[0], mcnemar=McNemar(only_a=12, only_b=3, p=0.0213))
+    text = page.render(replace(made, verdicts=(tested, *made.verdicts[1:])), lang)
+    assert head in text
+    assert about in text
+    assert "0.021 (12 : 3)" in text
+    assert "McNemar" not in page.render(made, lang)
 
 
 def test_the_confidence_and_the_correction_are_those_of_the_study():

@@ -1,7 +1,8 @@
 """McNemar's test: do two trained networks, one seed each, err on equally many examples?
 
 It looks only at the examples that one gets right and the other wrong, and knows nothing of other
-seeds: `statistics.paired_test` does, and is what the verdicts use. Source: McNemar (1947),
+seeds: `statistics.paired_test` does, and is what the verdicts use. A study of one seed tells both.
+Source: McNemar (1947),
 https://doi.org/10.1007/BF02295996; the mid-p form: Fagerland, Lydersen and Laake (2013),
 https://doi.org/10.1186/1471-2288-13-91, equations 1 and 2 of its supplement.
 """
@@ -53,13 +54,18 @@ def mcnemar(
             "McNemar's test takes one seed of each candidate on the same examples. Received shapes "
             f"{first.shape} and {second.shape}; for more seeds use paired_test."
         )
-    if not (np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all()):
+    if not (right_or_wrong(first) and right_or_wrong(second)):
         raise BadArgumentError(
             "McNemar's test takes scores that are 0 or 1. Received others; use paired_test."
         )
     only_a = int(((first == 1) & (second == 0)).sum())
     only_b = int(((first == 0) & (second == 1)).sum())
     return McNemar(only_a=only_a, only_b=only_b, p=_p(only_a, only_b, middle=method == "mid-p"))
+
+
+def right_or_wrong(scores: np.ndarray) -> bool:
+    """Return whether every score is 0 or 1."""
+    return bool(((scores == 0) | (scores == 1)).all())
 
 
 def _p(only_a: int, only_b: int, *, middle: bool) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from assay.compare.mcnemar import McNemar
 from assay.data.concern import Concern
 from assay.engine.spec import Measurement, Point
 
@@ -71,6 +72,7 @@ class PairVerdict:
     verdict: Literal["better", "worse", "not distinguishable"]
     better: float  # probability that `a` is truly better, in [0, 1]; NaN where nothing says
     loss: float  # what choosing `a` loses on average, in the metric's unit, >= 0; NaN likewise
+    mcnemar: McNemar | None = None  # of one seed each, where answers are right or wrong
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from assay.compare.mcnemar import mcnemar, right_or_wrong
 from assay.compare.result import PairVerdict
 from assay.compare.statistics import Difference, adjust, paired_tests
 
@@ -34,9 +36,23 @@ def judge(
     """
     tests = paired_tests(scores, confidence=confidence)
     corrected = adjust([test.p for test in tests.values()], correction)
-    return [
+    found = [
         verdict_of(pair, test, test.p, p, 1 - confidence)
         for (pair, test), p in zip(tests.items(), corrected, strict=True)
+    ]
+    return _with_mcnemar(found, scores)
+
+
+def _with_mcnemar(found: list[PairVerdict], scores: Mapping[str, np.ndarray]) -> list[PairVerdict]:
+    """Add McNemar's test to the pairs of one seed each whose answers are right or wrong."""
+    once = {
+        name: table[0]
+        for name, table in scores.items()
+        if len(table) == 1 and right_or_wrong(table)
+    }
+    return [
+        replace(v, mcnemar=mcnemar(once[v.a], once[v.b])) if {v.a, v.b} <= once.keys() else v
+        for v in found
     ]
 
 

@@ -87,7 +87,8 @@ def _view(page: Page) -> dict[str, Any]:
         "removals": told, "chosen": page.chosen, "colors": len(charts.COLORS), "rows": rows,
         "strip_axis": _strip_axis(page), "failures": failures,
         "toc": _contents(page, told, confusion, hard, adapted), "matrix": _matrix(page),
-        "all_pairs": _all_pairs(page), "pairs_about": _pairs_about(page),
+        "all_pairs": _all_pairs(page), "pair_heads": _pair_heads(page),
+        "pairs_about": _pairs_about(page),
         "cut": _cut(page, confusion),
         "hard": hard, "pictures": any(item["image"] for item in hard), "adapted": adapted,
         "study_settings": _pairs(page, result.settings), **_settings(page),
@@ -432,6 +433,7 @@ def _all_pairs(page: Page) -> list[tuple[str, str, list[str], str]]:
                 figures.probability(v.p_holm),
                 figures.chance(v.better),
                 score.loss(v.loss, t),
+                *([_mcnemar(v)] if _once(page) else []),
             ],
             t(v.verdict),
         )
@@ -439,12 +441,29 @@ def _all_pairs(page: Page) -> list[tuple[str, str, list[str], str]]:
     ]
 
 
+def _pair_heads(page: Page) -> list[str]:
+    heads = ["difference", "interval", "p_holm", "better_chance", "expected_loss"]
+    return [page.words(head) for head in (*heads, *(["mcnemar"] if _once(page) else []))]
+
+
+def _once(page: Page) -> bool:
+    """Return whether some pair was trained once each, and so has McNemar's test."""
+    return any(v.mcnemar for v in page.result.verdicts)
+
+
+def _mcnemar(pair: PairVerdict) -> str:
+    found = pair.mcnemar
+    return f"{figures.probability(found.p)} ({found.only_a} : {found.only_b})" if found else "–"
+
+
 def _pairs_about(page: Page) -> str:
     t = page.words
-    if page.result.higher_is_better:
-        return t("pairs_about")
-    lower = t("pairs_lower", metric=_capital(page.metric))
-    return f"{t('pairs_about')}{'' if t.lang == 'zh' else ' '}{lower}"
+    sentences = [t("pairs_about")]
+    if not page.result.higher_is_better:
+        sentences.append(t("pairs_lower", metric=_capital(page.metric)))
+    if _once(page):
+        sentences.append(t("pairs_mcnemar"))
+    return ("" if t.lang == "zh" else " ").join(sentences)
 
 
 def _cut(page: Page, confusion: Mapping[str, Any]) -> str:

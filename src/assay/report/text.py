@@ -140,6 +140,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "difference": ("Difference", "差异"),
     "verdict": ("Verdict", "结论"),
     "p_holm": ("p{corrected_short}", "p{corrected_short}"),
+    "mcnemar": ("McNemar p (only first : second right)", "McNemar p（仅前者 : 仅后者答对）"),
     "sentence_better": (
         "{a} is better than {b} by {difference} ({level} interval {low} to {high}, "
         "p {p}{corrected}).",
@@ -252,6 +253,12 @@ TEXT: dict[str, tuple[str, str]] = {
         "counted as nothing where it is not.",
         "差异为正表示前者更好。概率与期望损失均针对选择前者："
         "损失是后者真正更好的幅度的平均值，后者不更好时计为零。",
+    ),
+    "pairs_mcnemar": (
+        "McNemar's test, of networks trained once each, compares the examples that only the first "
+        "and only the second gets right; its p is corrected for nothing and knows no other seed.",
+        "McNemar 检验用于各只训练一次的网络，比较仅前者答对与仅后者答对的样本数；"
+        "其 p 值未作校正，也不涉及其他种子。",
     ),
     "pairs_lower": (
         "{metric} is better when smaller: a positive difference means that the first has the "
