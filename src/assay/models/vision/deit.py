@@ -73,12 +73,33 @@ def deit_tiny_distilled(
     inputs: tuple[int, ...], outputs: int, *, small: bool = False
 ) -> DistilledTransformer:
     """Return the Tiny size; small: six of its twelve layers, on patches of 2, 4 or 8 pixels."""
+    return _sized(192, 3, inputs, outputs, small=small)
+
+
+def deit_small_distilled(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> DistilledTransformer:
+    """Return the Small size; small as for Tiny."""
+    return _sized(384, 6, inputs, outputs, small=small)
+
+
+def deit_base_distilled(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> DistilledTransformer:
+    """Return the Base size; small as for Tiny."""
+    return _sized(768, 12, inputs, outputs, small=small)
+
+
+def _sized(
+    embed_dim: int, num_heads: int, inputs: tuple[int, ...], outputs: int, *, small: bool
+) -> DistilledTransformer:
+    """Return table 1's network of a width; the small form is half as deep, its MLPs as narrow."""
     return DistilledTransformer(
         inputs,
         outputs,
         patch=small_patch(*inputs[1:]) if small else 16,
-        embed_dim=192,
+        embed_dim=embed_dim,
         num_layers=6 if small else 12,
-        num_heads=3,
-        hidden=384 if small else 768,
+        num_heads=num_heads,
+        hidden=(2 if small else 4) * embed_dim,
     )

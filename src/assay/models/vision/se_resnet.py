@@ -4,6 +4,7 @@ Source: Hu, Shen and Sun, 2017, https://arxiv.org/abs/1709.01507, figure 3 and t
 section 6.2 for the network of small images.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor
@@ -52,8 +53,24 @@ def se_preact_bottleneck(in_channels: int, out_channels: int, stride: int) -> Pr
 
 def se_resnet50(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
     """Return the network of 50 layers."""
+    return _in_bottlenecks((3, 4, 6, 3), inputs, outputs, small=small)
+
+
+def se_resnet101(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 101 layers."""
+    return _in_bottlenecks((3, 4, 23, 3), inputs, outputs, small=small)
+
+
+def se_resnet152(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return the network of 152 layers."""
+    return _in_bottlenecks((3, 8, 36, 3), inputs, outputs, small=small)
+
+
+def _in_bottlenecks(
+    depths: Sequence[int], inputs: tuple[int, ...], outputs: int, *, small: bool
+) -> ResNet:
     return ResNet(
-        (3, 4, 6, 3),
+        depths,
         se_bottleneck,
         expansion=4,
         in_channels=inputs[0],

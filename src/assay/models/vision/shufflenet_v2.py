@@ -112,3 +112,19 @@ def shufflenet_v2_x1_0(
     """Return the network at width 1.0."""
     widths = (24, 116, 232, 464, 1024)
     return ShuffleNetV2(widths, in_channels=inputs[0], outputs=outputs, small=small)
+
+
+def shufflenet_v2_x1_5(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> ShuffleNetV2:
+    """Return the network at width 1.5."""
+    widths = (24, 176, 352, 704, 1024)
+    return ShuffleNetV2(widths, in_channels=inputs[0], outputs=outputs, small=small)
+
+
+def shufflenet_v2_x2_0(
+    inputs: tuple[int, ...], outputs: int, *, small: bool = False
+) -> ShuffleNetV2:
+    """Return the network at width 2.0."""
+    widths = (24, 244, 488, 976, 2048)
+    return ShuffleNetV2(widths, in_channels=inputs[0], outputs=outputs, small=small)

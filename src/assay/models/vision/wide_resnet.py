@@ -4,6 +4,7 @@ Source: Zagoruyko and Komodakis, 2016, https://arxiv.org/abs/1605.07146, table 8
 the networks of small images.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from assay.blocks.preactivation import plain
@@ -18,8 +19,19 @@ from assay.models.vision.resnet import (
 
 def wide_resnet50_2(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
     """Return ResNet-50 with the 3x3 convolutions twice as wide."""
+    return _twice_as_wide((3, 4, 6, 3), inputs, outputs, small=small)
+
+
+def wide_resnet101_2(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
+    """Return ResNet-101 with the 3x3 convolutions twice as wide."""
+    return _twice_as_wide((3, 4, 23, 3), inputs, outputs, small=small)
+
+
+def _twice_as_wide(
+    depths: Sequence[int], inputs: tuple[int, ...], outputs: int, *, small: bool
+) -> ResNet:
     return ResNet(
-        (3, 4, 6, 3),
+        depths,
         partial(bottleneck, group_width=2 * 64),
         expansion=4,
         in_channels=inputs[0],
