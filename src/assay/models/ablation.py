@@ -459,7 +459,7 @@ def unsqueezed(module: nn.Module) -> nn.Module | None:
 
 def _of_dense(layer: DenseLayer) -> tuple[nn.Conv2d, int]:
     """Return a dense layer's last convolution, and how many channels the layer reads."""
-    first = next(iter((*layer.squeeze, *layer.grow)))
+    first = [*layer.squeeze, *layer.grow][0]
     return cast("nn.Conv2d", layer.grow[2]), cast("nn.BatchNorm2d", first).num_features
 
 
