@@ -444,7 +444,7 @@ def _which_row(recorded: Mapping[str, Sequence[float]]) -> list[str]:
     )
     return [
         f"Which row applies. On Fashion-MNIST's {POWER_EXAMPLES:,} test images "
-        f"(docs/results/fashion-mnist.json; two seeds, so that each spread is a rough one, and "
+        f"(docs/results/fashion-mnist.json; few seeds, so that each spread is a rough one, and "
         f"with the {_points(CHANCE)} points in it that single answers add by chance) the "
         f"{len(long)} networks that took {MANY_STEPS:,} steps or more spread by "
         f"{', '.join(map(_points, sorted(long)))} points, the {len(short)} that took fewer by "
