@@ -271,11 +271,33 @@ def resnet110(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> 
 
 def preact_resnet164(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
     """Return the network of 164 layers for small images, in pre-activated bottlenecks."""
+    return small_preact(18, preact_bottleneck, inputs, outputs, expansion=4)
+
+
+def small_preact(
+    depth: int,
+    block: Callable[[int, int, int], nn.Module],
+    inputs: tuple[int, ...],
+    outputs: int,
+    *,
+    factor: int = 1,
+    expansion: int = 1,
+) -> ResNet:
+    """Return three stages of `depth` pre-activated blocks for small images.
+
+    Args:
+        depth: Blocks in each stage.
+        block: As for `ResNet`.
+        inputs: Shape of one image, (C, H, W).
+        outputs: Scores per image.
+        factor: Of the width of every stage, but not of the stem.
+        expansion: As for `ResNet`.
+    """
     return ResNet(
-        (18, 18, 18),
-        preact_bottleneck,
-        widths=SMALL_WIDTHS,
-        expansion=4,
+        (depth, depth, depth),
+        block,
+        widths=[factor * width for width in SMALL_WIDTHS],
+        expansion=expansion,
         stem=SMALL_WIDTHS[0],
         first=plain,
         head=small_preact_head,

@@ -9,16 +9,10 @@ from typing import cast
 
 from torch import Tensor
 
-from assay.blocks.preactivation import PreActivated, plain
+from assay.blocks.preactivation import PreActivated
 from assay.blocks.residual import Residual
 from assay.blocks.squeeze_excitation import SqueezeExcitation
-from assay.models.vision.resnet import (
-    SMALL_WIDTHS,
-    ResNet,
-    bottleneck,
-    preact_bottleneck,
-    small_preact_head,
-)
+from assay.models.vision.resnet import ResNet, bottleneck, preact_bottleneck, small_preact
 
 REDUCTION = 16  # of the channels between the two layers (section 3.2)
 
@@ -81,15 +75,4 @@ def _in_bottlenecks(
 
 def se_resnet164(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
     """Return the network of 164 layers for small images, in pre-activated bottlenecks."""
-    return ResNet(
-        (18, 18, 18),
-        se_preact_bottleneck,
-        widths=SMALL_WIDTHS,
-        expansion=4,
-        stem=SMALL_WIDTHS[0],
-        first=plain,
-        head=small_preact_head,
-        in_channels=inputs[0],
-        outputs=outputs,
-        small=True,
-    )
+    return small_preact(18, se_preact_bottleneck, inputs, outputs, expansion=4)

@@ -7,14 +7,7 @@ the networks of small images.
 from collections.abc import Sequence
 from functools import partial
 
-from assay.blocks.preactivation import plain
-from assay.models.vision.resnet import (
-    SMALL_WIDTHS,
-    ResNet,
-    bottleneck,
-    preact_basic,
-    small_preact_head,
-)
+from assay.models.vision.resnet import ResNet, bottleneck, preact_basic, small_preact
 
 
 def wide_resnet50_2(inputs: tuple[int, ...], outputs: int, *, small: bool = False) -> ResNet:
@@ -62,14 +55,4 @@ def wide_resnet40_4(inputs: tuple[int, ...], outputs: int, *, small: bool = Fals
 
 def _for_small_images(depth: int, factor: int, inputs: tuple[int, ...], outputs: int) -> ResNet:
     """Return table 1's network of 6 * `depth` + 4 layers in B(3, 3), pre-activated, no dropout."""
-    return ResNet(
-        (depth, depth, depth),
-        preact_basic,
-        widths=[factor * width for width in SMALL_WIDTHS],
-        stem=SMALL_WIDTHS[0],
-        first=plain,
-        head=small_preact_head,
-        in_channels=inputs[0],
-        outputs=outputs,
-        small=True,
-    )
+    return small_preact(depth, preact_basic, inputs, outputs, factor=factor)
