@@ -343,7 +343,7 @@ def _be_warm(words: Sequence[str], kept: Sequence[int], log: int, env: dict[str,
         os.environ.update(env)
         from assay.engine import worker
 
-        worker._warm_up = lambda preload: None  # it was done before the fork
+        worker._warm_up = lambda preload, *, train: None  # it was done before the fork
         code = worker.main(words)
     except BaseException:
         traceback.print_exc()

@@ -294,6 +294,7 @@ def plan() -> dict:
                     "precision": "auto",
                     "autotune": True,
                     "threads": 1,
+                    "accelerator": "cpu",
                     "budget": "20s",
                     "train_size": 6_000_000,
                     "macs": 0,

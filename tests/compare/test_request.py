@@ -119,6 +119,21 @@ def test_what_only_changes_the_display_does_not_decide_the_trials():
             "`confidence` must lie between 0.5 and 1, such as 0.95. Received confidence=1.0.",
         ),
         ({"splits": 0}, "`splits` must be a whole number of at least 1. Received splits=0."),
+        (
+            {"accelerator": "gpu"},
+            "`accelerator` must be cpu, or cuda for a graphics card. Received accelerator='gpu'.",
+        ),
+        (
+            {"accelerator": "cuda", "devices": 2},
+            "`accelerator` cuda trains each network on one graphics card. Received devices=2 and "
+            "nodes=1; leave one of them out.",
+        ),
+        (
+            {"accelerator": "cuda", "executor": "ray?cpus=2"},
+            "`accelerator` cuda needs graphics cards of the cluster. Received "
+            "executor='ray?cpus=2', which asks for none; add gpus=1 or a fraction, such as "
+            "ray?gpus=0.25.",
+        ),
     ],
 )
 def test_a_bad_option_is_refused_when_the_study_is_made(options: dict, text: str):
@@ -131,9 +146,10 @@ def test_an_unknown_option_is_answered_with_the_nearest():
     with pytest.raises(BadArgumentError) as caught:
         Study("digits", seed=3)
     assert str(caught.value) == (
-        "Study has no option 'seed'. Did you mean 'seeds'? It has autotune, baselines, budget, "
-        "confidence, correction, data, data_dir, devices, evaluations, executor, family, group, "
-        "horizon, lang, length, margin, metric, models, nodes, patience, precision, prefer, "
-        "pretrained, require, seeds, series, skip_bad, split_seed, splits, store, strategy, "
-        "target, task, text, time, tokenizer, tune, until, vocabulary, window, workers."
+        "Study has no option 'seed'. Did you mean 'seeds'? It has accelerator, autotune, "
+        "baselines, budget, confidence, correction, data, data_dir, devices, evaluations, "
+        "executor, family, group, horizon, lang, length, margin, metric, models, nodes, patience, "
+        "precision, prefer, pretrained, require, seeds, series, skip_bad, split_seed, splits, "
+        "store, strategy, target, task, text, time, tokenizer, tune, until, vocabulary, window, "
+        "workers."
     )

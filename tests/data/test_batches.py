@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assay.data.augment import shift
+from assay.data.augment import draw_offsets, shift
 from assay.data.batches import Batches, Normalise, memory_bytes, to_tensor
 from assay.data.load import load
 from assay.errors import BadArgumentError
@@ -80,8 +80,13 @@ def test_normalised_digits_have_mean_0_and_spread_1(opened):
     assert abs(normalised.std() - 1) < 1e-3
 
 
+def shifted(images: torch.Tensor, *, reach: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return shift(images, draw_offsets(len(images), reach=reach, generator=generator), reach=reach)
+
+
 def test_a_shift_moves_each_image_whole_and_fills_with_zeros(images):
-    moved = shift(images, reach=2, generator=torch.Generator().manual_seed(0))
+    moved = shifted(images, reach=2, seed=0)
     padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
     places = set()
     for before, after in zip(padded, moved, strict=True):
@@ -98,14 +103,14 @@ def test_a_shift_moves_each_image_whole_and_fills_with_zeros(images):
 
 
 def test_a_shift_follows_its_generator(images):
-    moved = [shift(images, reach=2, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    moved = [shifted(images, reach=2, seed=seed) for seed in (0, 0, 1)]
     assert torch.equal(moved[0], moved[1])
     assert not torch.equal(moved[0], moved[2])
 
 
 def test_a_shift_keeps_floats_and_does_not_touch_its_input(images):
     floats, kept = images.float(), images.float().clone()
-    moved = shift(floats, reach=1, generator=torch.Generator().manual_seed(0))
+    moved = shifted(floats, reach=1, seed=0)
     assert (moved.dtype, moved.shape) == (floats.dtype, floats.shape)
     assert torch.equal(floats, kept)
 
@@ -165,3 +170,16 @@ def test_a_containers_share_of_the_memory_is_kept(tmp_path, told, counts):
         limit.write_text(told)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert memory_bytes(limit) == (counts or physical)
+
+
+@pytest.mark.parametrize("augment", ["none", "shift"])
+def test_the_batches_of_several_seeds_in_one_gather_are_those_of_each(opened, augment: str):
+    digits = opened("digits")
+    x, y = to_tensor(digits, "train")
+    normalise = Normalise(digits.preprocessing)
+    seeds = [Batches(x, y, 32, seed, normalise=normalise, augment=augment) for seed in range(3)]
+    for step in (0, 40):
+        xs, ys = zip(*(one(step) for one in seeds), strict=True)
+        together = seeds[0].of_all(seeds, step)
+        assert torch.equal(together[0], torch.stack(xs))
+        assert torch.equal(together[1], torch.stack(ys))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 from trials import make_dataset, make_spec
 
 from assay.data import load
@@ -283,3 +284,33 @@ def test_a_worker_runs_a_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stopped = {**payload, "folders": [str(f) for f in folders_of(tmp_path / "stopped")]}
     job = {"kind": "stack", "payload": stopped}
     assert attempt(HANDLERS, job, lambda event: None, lambda: True) == {"stopped": True}
+
+
+class Counting(TorchDispatchMode):
+    """Counts what computes; views do not."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.asked += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_of_sixteen_seeds_asks_for_little_more_than_one_seed_s(tmp_path: Path):
+    """On an accelerator that has room for them all, a step costs what it asks for, not how much."""
+    data = make_dataset()
+    counts = {}
+    for seeds in (1, 16):
+        asked = []
+        for steps in (10, 20):
+            specs = [
+                make_spec("lenet5", data, seed=s, steps=steps, evaluations=1) for s in range(seeds)
+            ]
+            folders = [tmp_path / f"{seeds} {steps} {s}" for s in range(seeds)]
+            with Counting() as counted:
+                run_stack(specs, data, folders)
+            asked.append(counted.asked)
+        counts[seeds] = (asked[1] - asked[0]) / 10
+    assert counts[16] < 2 * counts[1]

@@ -24,7 +24,14 @@ from assay.engine.artifacts import (
 from assay.engine.ray_worker import RayWorker
 from assay.errors import BadArgumentError, StoreError
 
-OPTIONS = {"preload": [], "memory": None, "every": 0.05, "artifacts": "", "same_files": True}
+OPTIONS = {
+    "preload": [],
+    "memory": None,
+    "accelerated": False,
+    "every": 0.05,
+    "artifacts": "",
+    "same_files": True,
+}
 
 
 @pytest.fixture(scope="module")

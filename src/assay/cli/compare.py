@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from assay.compare.pretraining import TUNES
 from assay.compare.recommend import CHOICES
-from assay.compare.request import CORRECTIONS, LANGUAGES, PRECISIONS, TOKENIZERS, Request
+from assay.compare.request import (
+    ACCELERATORS,
+    CORRECTIONS,
+    LANGUAGES,
+    PRECISIONS,
+    TOKENIZERS,
+    Request,
+)
 from assay.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -86,7 +93,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not look for the fastest way to compute",
     )
-    add("--workers", type=int, metavar="N", help="trials at once (default: one for each core)")
+    add(
+        "--accelerator",
+        choices=ACCELERATORS,
+        help="what trains; costs are always the processor's (default: %(default)s)",
+    )
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="trials at once (default: one for each core, or one on an accelerator)",
+    )
     add("--data-dir", metavar="FOLDER", help="where fashion-mnist's files are")
     add("--skip-bad", action="store_true", help=SKIP_BAD)
     add(

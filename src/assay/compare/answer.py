@@ -28,7 +28,7 @@ from assay.compare.verdicts import judge
 from assay.data.check import suspicious_labels
 from assay.data.concern import Concern
 from assay.data.dataset import Dataset
-from assay.engine.machine import machine, versions
+from assay.engine.machine import machine, processor, versions
 from assay.metrics import Metric
 from assay.store.place import without_password
 
@@ -111,7 +111,7 @@ def answer(found: Evidence, began: float) -> StudyResult:
         hardest=findings.hardest(found.networks, data),
         settings=told(asked).as_json(),
         versions=versions(),
-        machine=machine(),
+        machine=_machine(found.networks),
         seconds=time.monotonic() - began,
         trials_run=found.trials_run,
         folder=str(found.folder),
@@ -236,6 +236,12 @@ def _tuned(result: TuningResult) -> Tuned:
         shares=tuple(rung.share for rung in result.rungs),
         settings=tuple(TunedSetting(**asdict(tried)) for tried in result.settings),
     )
+
+
+def _machine(trained: Sequence[Trained]) -> dict[str, Any]:
+    """Return what is to be said of this computer, and of the accelerator that trained."""
+    name = next((spec.machine for t in trained for spec in t.specs), processor())
+    return {**machine(), "processor": name}
 
 
 def _planned_steps(trained: Sequence[Trained]) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ from assay.engine.spec import (
     TrialSpec,
     record_from_json,
 )
-from assay.errors import TrialError, UnknownNameError
+from assay.errors import BadArgumentError, TrialError, UnknownNameError
 from assay.models.foreign import origin
 from assay.store.lock import Claim
 from assay.store.store import Store
@@ -75,6 +75,7 @@ class Campaign:
         self._stop = Stop()
         self.hint = "run the same command again to continue"  # ends the sentence after a stop
         self.trials_run = 0  # by this process
+        self._accelerator = ""  # its own name; known once it was found
         self.cluster = parse_executor(request.executor)  # None is this machine
         self.place = place(request.devices, request.nodes)  # alone, unless hosts share a training
 
@@ -92,9 +93,10 @@ class Campaign:
 
         Raises:
             UnknownNameError: A library has no network of a candidate's name.
-            BadArgumentError: No candidate can meet a requirement.
+            BadArgumentError: No candidate can meet a requirement, or there is no such accelerator.
         """
         self._preload(candidates)
+        self._find_accelerator()
         plans: dict[str, Plan] = {}
         failures: dict[str, str] = {}
         macs = self._count(candidates)
@@ -113,6 +115,16 @@ class Campaign:
                 self._tell("fail", job.key, text=result.reason)
         planned = [(c, plans[c.name], macs.get(c.name, 0)) for c in candidates if c.name in plans]
         return self._in_order(planned, failures)
+
+    def _find_accelerator(self) -> None:
+        """Learn what the accelerator is called, if one was asked for."""
+        asked = self.request.accelerator
+        if asked == "cpu":
+            return
+        for _, result in self._run([Job("accelerator", asked, {"accelerator": asked})]):
+            if result.status != "done":
+                raise BadArgumentError(result.reason)
+            self._accelerator = result.value["name"]
 
     def train(self, specs: Sequence[TrialSpec]) -> dict[str, TrialRecord]:
         """Run the trials that have no record, and return the records made.
@@ -238,6 +250,8 @@ class Campaign:
         """Trials that run beside each other; hosts that share a training do one at a time."""
         if self.request.workers == 0 or not self.place.alone:
             return 1
+        if self.request.accelerator != "cpu":  # which one trial at a time has for itself
+            return self.request.workers or 1
         return self.request.workers or max(1, cores() // self.place.count)
 
     def _shared(self, plan: Plan) -> Plan:
@@ -273,14 +287,20 @@ class Campaign:
         return self._executor
 
     def _new_executor(self) -> Executor:
+        accelerated = self.request.accelerator != "cpu"
         if self.cluster is not None:
             from assay.engine.ray_pool import RayPool
 
             every = (*self._modules, *self._later)
-            return RayPool(self.cluster, workers=self.request.workers, preload=every)
+            return RayPool(
+                self.cluster,
+                workers=self.request.workers,
+                preload=every,
+                accelerated=accelerated,
+            )
         if self.request.workers == 0:
             return Inline()
-        return Pool(self.at_once, preload=self._modules, later=self._later)
+        return Pool(self.at_once, preload=self._modules, later=self._later, accelerated=accelerated)
 
     def _close(self) -> None:
         if self._executor is not None:
@@ -304,7 +324,7 @@ class Campaign:
         """Return the most threads of a trial: more than one only where cores are left over."""
         if self.cluster is not None:
             return max(1, int(self.cluster.cpus))
-        if self.request.workers == 0 or self.place.world > 1:
+        if self.request.workers == 0 or self.place.world > 1 or self.request.accelerator != "cpu":
             return 1
         return max(1, cores() // min(trials, self.request.workers or cores()))
 
@@ -314,6 +334,7 @@ class Campaign:
             "precision": self.request.precision,
             "autotune": self.request.autotune,
             "threads": threads,
+            "accelerator": self.request.accelerator,
             "budget": str(self.request.limit),
             "train_size": len(self.dataset.train),
             "macs": macs,
@@ -390,7 +411,7 @@ class Campaign:
             patience=self.request.patience,
             plan=plan,
             versions=versions(),
-            machine=processor(),
+            machine=" + ".join(filter(None, (processor(), self._accelerator))),
         )
 
     def _seconds(self, spec: TrialSpec) -> float:

@@ -15,6 +15,7 @@ from assay.engine.budget import Budget, parse_budget
 from assay.errors import BadArgumentError, nearest
 
 PRECISIONS = ("auto", "fp32", "bf16")
+ACCELERATORS = ("cpu", "cuda")
 LANGUAGES = ("en", "zh")
 MOST_SEEDS = 1000
 CORRECTIONS = ("holm", "bh", "none")
@@ -86,6 +87,8 @@ class Request:
         devices: Processes on each host that share one training.
         nodes: Hosts that share one training.
         strategy: How they share it: ddp, or fsdp, which divides the weights, too.
+        accelerator: What trains: cpu, or cuda, a graphics card. Costs such as latency are always
+            the processor's.
     """
 
     data: str
@@ -129,6 +132,7 @@ class Request:
     devices: int = 1
     nodes: int = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
+    accelerator: Literal["cpu", "cuda"] = "cpu"
 
     def __post_init__(self) -> None:
         parse_budget(self.budget)
@@ -188,11 +192,35 @@ class Request:
         from assay.engine.place import check_devices
 
         check_devices(self.devices, self.nodes, self.strategy)
+        if self.accelerator not in ACCELERATORS:
+            raise BadArgumentError(
+                "`accelerator` must be cpu, or cuda for a graphics card. "
+                f"Received accelerator={self.accelerator!r}."
+            )
+        if self.accelerator != "cpu":
+            self._check_accelerator()
         if self.devices * self.nodes > 1 and self.executor != "local":
             raise BadArgumentError(
                 "`executor` spreads trials that each run in one process. Received "
                 f"executor={self.executor!r} with devices={self.devices} and nodes={self.nodes}; "
                 "leave one of them out."
+            )
+
+    def _check_accelerator(self) -> None:
+        """Check what a graphics card cannot be combined with."""
+        from assay.engine.ray_address import parse_executor
+
+        if self.devices * self.nodes > 1:
+            raise BadArgumentError(
+                "`accelerator` cuda trains each network on one graphics card. Received "
+                f"devices={self.devices} and nodes={self.nodes}; leave one of them out."
+            )
+        cluster = parse_executor(self.executor)
+        if cluster is not None and not cluster.gpus:
+            raise BadArgumentError(
+                "`accelerator` cuda needs graphics cards of the cluster. Received "
+                f"executor={self.executor!r}, which asks for none; add gpus=1 or a fraction, such "
+                "as ray?gpus=0.25."
             )
 
     @property

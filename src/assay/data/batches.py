@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.data.augment import shift, shift_reach
+from assay.data.augment import draw_offsets, shift, shift_reach
 from assay.data.dataset import Dataset
 from assay.errors import BadArgumentError
 
 Part = Literal["train", "val", "test"]
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_KEPT_SHARE = 8  # a part of up to one in so many bytes of an accelerator's memory is kept there
+_CPU = torch.device("cpu")
+_NONE = torch.empty(2, 0, dtype=torch.int64)
 
 
 class OnDisk:
@@ -30,6 +33,7 @@ class OnDisk:
     def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
         self.array, self.rows = array, rows
         self.shape = torch.Size((len(rows), *array.shape[1:]))
+        self.device = _CPU  # where its rows come to
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,6 +74,18 @@ def to_tensor(
     return torch.from_numpy(np.ascontiguousarray(dataset.x[rows])), y
 
 
+def kept_on(device: torch.device, x: Tensor | OnDisk, y: Tensor) -> tuple[Tensor | OnDisk, Tensor]:
+    """Return a part on a device where its memory has the room, else as it is.
+
+    Batches that are gathered there need not cross over in every step.
+    """
+    if device.type == "cuda" and isinstance(x, Tensor):
+        _, there = torch.cuda.mem_get_info(device)
+        if x.nbytes > there // _KEPT_SHARE:
+            return x, y
+    return (x.to(device), y.to(device)) if isinstance(x, Tensor) else (x, y)
+
+
 def memory_bytes(limit: Path = CONTAINER_LIMIT) -> int:
     """Return the physical memory, or a container's share of it.
 
@@ -88,15 +104,17 @@ class Normalise:
 
     Args:
         preprocessing: The data set's; its `mean` and `std` are of pixels on 0..1.
+        device: Where the model reads them; uint8 crosses over, a quarter of the bytes.
     """
 
-    def __init__(self, preprocessing: Mapping[str, Any]) -> None:
+    def __init__(self, preprocessing: Mapping[str, Any], device: torch.device = _CPU) -> None:
+        self.device = device
         self.scale: Tensor | None = None
         if preprocessing.get("kind") == "image":
             std = torch.tensor(preprocessing["std"], dtype=torch.float64).view(-1, 1, 1)
             mean = torch.tensor(preprocessing["mean"], dtype=torch.float64).view(-1, 1, 1)
-            self.scale = (1 / (255 * std)).float()
-            self.shift = (-mean / std).float()
+            self.scale = (1 / (255 * std)).float().to(device)
+            self.shift = (-mean / std).float().to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return float32 examples.
@@ -104,6 +122,7 @@ class Normalise:
         Shape:
             (B, C, H, W) uint8 -> (B, C, H, W) float32; anything else -> the same
         """
+        x = x.to(self.device)
         if self.scale is None:
             return x
         return torch.mul(x, self.scale).add_(self.shift)
@@ -157,19 +176,40 @@ class Batches:
         """Return the places in `x` of the batch of that step, counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = torch.randperm(len(self.x), generator=self._generator(epoch, stream=0))
-            self._epoch = epoch
+            order = torch.randperm(len(self.x), generator=self._generator(epoch, stream=0))
+            self._order, self._epoch = order.to(self.x.device), epoch
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the batch of that step, ready for the model, and its targets."""
-        chosen = self.indices(step)
+        return self._gather(self.indices(step), self._offsets(step))
+
+    def of_all(self, others: Sequence[Batches], step: int) -> tuple[Tensor, Tensor]:
+        """Return what each of `others` returns at that step, (S, B, ...), of one gather.
+
+        Args:
+            others: Of the same examples, and alike but for their seed.
+            step: From 0.
+        """
+        chosen = torch.cat([one.indices(step) for one in others])
+        offsets = torch.cat([one._offsets(step) for one in others], dim=1)
+        x, y = self._gather(chosen, offsets)
+        seeds = len(others)
+        return x.view(seeds, -1, *x.shape[1:]), y.view(seeds, -1, *y.shape[1:])
+
+    def _gather(self, chosen: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         x = self.x.index_select(0, chosen)
         if self._reach:
-            x = shift(x, reach=self._reach, generator=self._generator(step, stream=1))
+            x = shift(x, offsets, reach=self._reach)
         if self._normalise is not None:
             x = self._normalise(x)
-        return x, self.y.index_select(0, chosen)
+        return x, self.y.index_select(0, chosen).to(x.device)
+
+    def _offsets(self, step: int) -> Tensor:
+        if not self._reach:
+            return _NONE
+        generator = self._generator(step, stream=1)
+        return draw_offsets(self.batch_size, reach=self._reach, generator=generator)
 
     def _generator(self, number: int, *, stream: int) -> torch.Generator:
         state = np.random.SeedSequence([self._seed, stream, number]).generate_state(1, np.uint64)

@@ -105,7 +105,9 @@ def decode(
 def without(logits: Tensor, never: Sequence[int]) -> Tensor:
     """Return logits (B, V) in float32 that are -inf for the tokens `never`, those there are."""
     scores = logits.to(torch.float32, copy=True)
-    scores[:, [token for token in never if token < scores.shape[1]]] = -torch.inf
+    for token in never:  # one by one: a list of them would cross over to the logits' device
+        if token < scores.shape[1]:
+            scores[:, token] = -torch.inf
     return scores
 
 

@@ -109,6 +109,7 @@ class Pool:
         preload: Modules that jobs will need, imported once: "timm", for example.
         later: Modules that only jobs after the first ones need, imported while those run.
         options: Further words of the worker's command line; tests use them.
+        accelerated: Whether jobs compute on accelerators, which they do not see otherwise.
     """
 
     def __init__(
@@ -119,10 +120,11 @@ class Pool:
         preload: Iterable[str] = (),
         later: Iterable[str] = (),
         options: Iterable[str] = (),
+        accelerated: bool = False,
     ) -> None:
         if workers < 1:
             raise BadArgumentError(f"`workers` must be at least 1. Received workers={workers}.")
-        self.workers, self._memory = workers, memory
+        self.workers, self._memory, self._accelerated = workers, memory, accelerated
         self._options = [*options, "--preload", *preload, "--later", *later]
         self._folder = Path()
         self._warm: WarmProcess | None = None
@@ -138,7 +140,7 @@ class Pool:
         self._bell, self._rope = os.pipe()
         os.set_blocking(self._bell, False)
         os.set_blocking(self._rope, False)
-        self._warm = WarmProcess(self._folder, self._options)
+        self._warm = self._new_process()
         return self
 
     def __exit__(
@@ -154,6 +156,9 @@ class Pool:
         for end in (self._bell, self._rope):
             os.close(end)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _new_process(self) -> WarmProcess:
+        return WarmProcess(self._folder, self._options, accelerated=self._accelerated)
 
     @property
     def pid(self) -> int:
@@ -317,7 +322,7 @@ class Pool:
             queue.put_back(running.waiting)
             self._forget(running)
         if not self.stopping:
-            self._warm = WarmProcess(self._folder, self._options)
+            self._warm = self._new_process()
 
     def _ended(self, queue: _Queue, on_event: OnEvent) -> list[tuple[Job, JobResult]]:
         """Return the jobs whose processes have ended; put back those that may try again."""

@@ -106,7 +106,7 @@ def _header_bytes(header: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
 
 def _bytes_of(tensor: Tensor) -> Buffer:
-    flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return memoryview(flat.numpy().data)
 
 

@@ -11,7 +11,7 @@ _SEEN = 1000  # values of each parameter, at most
 def glimpse(model: nn.Module) -> Tensor:
     """Return a copy of evenly spaced values of every parameter, frozen ones too, as one vector."""
     seen = [_evenly(p.detach()) for p in model.parameters()]
-    return torch.cat(seen).double() if seen else torch.empty(0, dtype=torch.float64)
+    return torch.cat(seen).cpu().double() if seen else torch.empty(0, dtype=torch.float64)
 
 
 def relative_change(before: Tensor, after: Tensor) -> float:

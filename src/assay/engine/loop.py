@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from assay.engine import checkpoint
+from assay.engine.accelerator import device_of
 from assay.engine.randomness import generator_states, load_generator_states
 from assay.engine.spec import Point, TrialSpec
 from assay.errors import Interrupted, TrialError
@@ -123,7 +124,7 @@ class Loop:
                     break
         finally:
             progress.step = step
-        taken = torch.stack(losses) if losses else torch.empty(0)
+        taken = torch.stack(losses).cpu() if losses else torch.empty(0)  # waits for the device
         self.add(taken, seconds=time.perf_counter() - wall, cpu=time.process_time() - cpu)
 
     def add(self, losses: Tensor, *, seconds: float, cpu: float) -> None:
@@ -213,7 +214,7 @@ class Loop:
         tensors = {
             **_prefixed(_LEARNER, self.learner.state()),
             **_prefixed(_BEST, self.best),
-            **generator_states(),
+            **generator_states(device_of(self.spec.plan)),
             _LOSSES: torch.cat(self._losses) if self._losses else torch.empty(0),
             _START: self.start,
         }

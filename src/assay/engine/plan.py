@@ -10,6 +10,7 @@ from typing import Any
 
 from assay.canon.task import TASKS, Task
 from assay.engine import files
+from assay.engine.accelerator import name_of
 from assay.engine.cache import cache_dir as cache_dir
 from assay.engine.machine import processor, versions
 from assay.engine.randomness import seeded
@@ -31,6 +32,7 @@ def choose_plan(
     precision: str = "auto",
     autotune: bool = True,
     threads: int = 1,
+    accelerator: str = "cpu",
     duration: Callable[[float], float] | None = None,
 ) -> Plan:
     """Return the fastest way found to train `candidate` here, with the time of one step.
@@ -47,11 +49,12 @@ def choose_plan(
         precision: "auto", or "fp32" or "bf16" for that and nothing else.
         autotune: False takes the plain way in the given precision (fp32 for "auto").
         threads: The most that one trial may use.
+        accelerator: As `Plan` has it; nothing is compiled there.
         duration: Seconds that a trial trains for when a step takes so many; None is unknown, and
             compilation is not tried.
 
     Raises:
-        BadArgumentError: `precision` is none of the three.
+        BadArgumentError: `precision` is none of the three, or there is no such accelerator.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise BadArgumentError(
@@ -62,11 +65,11 @@ def choose_plan(
         "recipe": asdict(candidate.recipe),
         "data": [task, list(inputs), outputs],
         "how": [precision, autotune, threads],
-        "machine": [versions(), processor()],
+        "machine": [versions(), processor(), name_of(accelerator)],
     }
 
     def tuning() -> Tuning:
-        return Tuning(candidate, task=task, inputs=inputs, outputs=outputs)
+        return Tuning(candidate, task=task, inputs=inputs, outputs=outputs, accelerator=accelerator)
 
     def measured() -> tuple[Plan, dict[str, Any]]:
         contest = tuning()
@@ -83,7 +86,8 @@ def choose_plan(
     if plan.loops:  # a compiler may have come or gone since
         plan = replace(plan, loops=loops_of(tuning().model))
     planned = duration(plan.step_seconds or 0.0) if duration else 0.0
-    if not autotune or planned < _LONG or TASKS[task].reads == "tokens":
+    short = planned < _LONG
+    if not autotune or short or accelerator != "cpu" or TASKS[task].reads == "tokens":
         return plan  # batches of tokens are as long as their longest text: compiled again and again
     with suppress(RuntimeError):  # no compiler for C++, or one that cannot cope
         faster, facts = _known({**question, "compiled": asdict(plan)}, compiled)

@@ -90,6 +90,7 @@ class RayPool:
             come and go.
         preload: As Pool has it.
         options: As Pool has it.
+        accelerated: As Pool has it.
         same_files: Whether a worker that finds the data at this machine's path uses them there.
         checkpoints: Seconds between two checkpoints that are fetched, at least.
     """
@@ -101,6 +102,7 @@ class RayPool:
         workers: int | None = None,
         preload: Iterable[str] = (),
         options: Iterable[str] = (),
+        accelerated: bool = False,
         same_files: bool = True,
         checkpoints: float = _CHECKPOINTS,
     ) -> None:
@@ -113,6 +115,7 @@ class RayPool:
             {
                 "preload": self._preload,
                 "options": self._options,
+                "accelerated": accelerated,
                 "memory": cluster.memory,
                 "every": checkpoints,
                 "artifacts": cluster.artifacts,

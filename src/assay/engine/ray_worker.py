@@ -49,7 +49,9 @@ class RayWorker:
     """Does jobs that come from elsewhere, in a Pool of one. Ray calls its methods in threads.
 
     Args:
-        options: JSON. `preload`, `memory` and `options` as Pool takes them; `every`, seconds
+        options: JSON. `preload`, `memory`, `options` and `accelerated` as Pool takes them (the
+            driver of an accelerator reserves addresses without end, so no limit of memory then);
+            `every`, seconds
             between two looks for a checkpoint to send; `artifacts`, a URL or ""; `same_files`,
             whether data that are found at the parent's path are used there.
     """
@@ -65,7 +67,11 @@ class RayWorker:
         self._room = threading.Semaphore(_IN_HAND)
         self._scratch = Path(tempfile.mkdtemp(prefix="assay-ray-"))
         self._pool = Pool(
-            1, memory=facts["memory"], preload=facts["preload"], options=facts["options"]
+            1,
+            memory=None if facts["accelerated"] else facts["memory"],
+            preload=facts["preload"],
+            options=facts["options"],
+            accelerated=facts["accelerated"],
         )
         self._pool.__enter__()
 

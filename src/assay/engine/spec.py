@@ -46,10 +46,12 @@ class Plan:
             C compiler, which round differently; "" where none are learned.
         threads: Of one trial.
         compile: Whether torch.compile is applied.
-        step_seconds: One training step at the recipe's batch size, CPU seconds; None if unmeasured.
+        step_seconds: One training step at the recipe's batch size, CPU seconds, by the clock on an
+            accelerator; None if unmeasured.
         devices: Processes (ranks) on each host that share the training; see engine/distributed.
         nodes: Hosts that share it.
         strategy: What each rank holds: "ddp" all of the network, "fsdp" its share of the weights.
+        accelerator: Torch's name of the device: "cpu" or "cuda".
     """
 
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -64,6 +66,7 @@ class Plan:
     devices: int = 1
     nodes: int = 1
     strategy: Literal["ddp", "fsdp"] = "ddp"
+    accelerator: Literal["cpu", "cuda"] = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ class TrialSpec:
     patience: int | None = 10  # evaluations without improvement before stopping; None is never
     plan: Plan = field(default_factory=Plan)
     versions: Mapping[str, str] = field(default_factory=dict)  # python, torch, assay
-    machine: str = ""  # the processor's name: other chips round differently
+    machine: str = ""  # the names of processor and accelerator: other chips round differently
     test: bool = True  # whether the test part is predicted; never while settings are chosen
 
     @property
@@ -154,7 +157,7 @@ class Measurement:
     latency_p95_ms: float
     throughput: float  # examples per second at the best batch size tried
     artifact_bytes: int
-    peak_memory_bytes: int  # of the process, training
+    peak_memory_bytes: int  # of the process or the graphics card, training
     energy_proxy_mj: float  # millijoules an inference: see engine/measure for the model
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from assay.canon.task import TASKS, Task
 from assay.engine import files
+from assay.engine.accelerator import device_of, name_of, wait_for
 from assay.engine.cache import cache_dir
 from assay.engine.grouping import WORTH
 from assay.engine.machine import processor, versions
@@ -68,7 +69,8 @@ def stack_worth(
 ) -> StackWorth:
     """Return how many seeds to train together, at most `seeds`, by timing steps on one thread.
 
-    A stack must be `grouping.WORTH` times as fast as its seeds one after another. Answers are kept
+    A stack must be `grouping.WORTH` times as fast as its seeds one after another, in processor time
+    or, on an accelerator, by the clock. Answers are kept
     in `cache_dir()`, so that the same study repeats in the same way.
 
     Args:
@@ -86,7 +88,7 @@ def stack_worth(
         "recipe": asdict(candidate.recipe),
         "data": [task, list(inputs), outputs],
         "plan": facts,
-        "machine": [versions(), processor()],
+        "machine": [versions(), processor(), name_of(plan.accelerator)],
     }
     path = cache_dir() / "stacks" / f"{digest(question)[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
@@ -118,7 +120,7 @@ def gain(
         xs, ys = zip(*batches, strict=True)
         together.step(torch.stack(xs), torch.stack(ys))
 
-    return _ratio(apart, stacked)
+    return _ratio(apart, stacked, batches[0][0].device)
 
 
 def _measured(
@@ -142,7 +144,8 @@ def _measured(
     parameters = sum(p.numel() for p in model.parameters())
     if parameters > MOST_PARAMETERS:
         return answer(1, f"{parameters:,} parameters are more than {MOST_PARAMETERS:,}")
-    model = apply_plan(model, plan)
+    device = device_of(plan)
+    model = apply_plan(model, plan).to(device)
     objective = objective_for(task, classes=(), outputs=outputs)
     for size in sorted({seeds, min(seeds, _SMALL_STACK)}):
         learners = [
@@ -163,7 +166,10 @@ def _measured(
         )
         batch = candidate.recipe.batch_size
         batches = [
-            (drawn(batch, inputs, task)[0], drawn_truth(batch, inputs, outputs, task))
+            (
+                drawn(batch, inputs, task)[0].to(device),
+                drawn_truth(batch, inputs, outputs, task).to(device),
+            )
             for _ in range(size)
         ]
         gains[str(size)] = gain(learners[0], together, batches)
@@ -173,20 +179,23 @@ def _measured(
     return answer(int(best), "")
 
 
-def _ratio(apart: Callable[[], None], stacked: Callable[[], None]) -> float:
+def _ratio(apart: Callable[[], None], stacked: Callable[[], None], device: torch.device) -> float:
     """Time the two in turn, after a first call of each that also makes its kernels."""
     apart()
     stacked()
-    count = max(1, round(_LEAST_TIMING / max(_time(stacked, 1), 1e-6)))
+    count = max(1, round(_LEAST_TIMING / max(_time(stacked, 1, device), 1e-6)))
     ratios: list[float] = []
     end = time.process_time() + _LIMIT
     while len(ratios) < _FEWEST or (len(ratios) < _ROUNDS and time.process_time() < end):
-        ratios.append(_time(apart, count) / _time(stacked, count))
+        ratios.append(_time(apart, count, device) / _time(stacked, count, device))
     return statistics.median(ratios)
 
 
-def _time(work: Callable[[], None], count: int) -> float:
-    began = time.thread_time()
+def _time(work: Callable[[], None], count: int, device: torch.device) -> float:
+    clock = time.thread_time if device.type == "cpu" else time.perf_counter
+    wait_for(device)
+    began = clock()
     for _ in range(count):
         work()
-    return time.thread_time() - began
+    wait_for(device)
+    return clock() - began

@@ -90,9 +90,9 @@ class _Seat:
 
     def __init__(self, run: Run, other: Run | None) -> None:
         self.run = run
-        with seeded(run.spec.seed, threads=1):
+        with seeded(run.spec.seed, threads=1, device=run.device):
             self.loop: Loop = run.prepare(other)
-            self._states = generator_states()
+            self._states = generator_states(run.device)
         self.generator = torch.Generator()
         self.generator.set_state(self._states[_TORCH])
 
@@ -196,15 +196,16 @@ class _Ride:
             step += 1
             if time.monotonic() >= self._due or self.stop():
                 break
+        taken = torch.stack(losses, dim=1).cpu()  # waits for the device
         seconds = (time.perf_counter() - wall) / len(self.seats)
         cpu_seconds = (time.process_time() - cpu) / len(self.seats)
-        for seat, own in zip(self.seats, torch.stack(losses, dim=1), strict=True):
+        for seat, own in zip(self.seats, taken, strict=True):
             seat.loop.progress.step = step
             seat.loop.add(own, seconds=seconds, cpu=cpu_seconds)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
-        xs, ys = zip(*(seat.loop.batch(step) for seat in self.seats), strict=True)
-        return torch.stack(xs), torch.stack(ys)
+        batches = [seat.run.batches for seat in self.seats]
+        return batches[0].of_all(batches, step)
 
     def _pause(self) -> None:
         """Between steps: let go of what has diverged, and checkpoint when it is time."""

@@ -234,7 +234,7 @@ def _check_answers(networks: Sequence[nn.Module], inputs: tuple[int, ...]) -> No
     singles = [copy.deepcopy(network).float() for network in networks]
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(singles))]
     stacked = _stacked(singles, generators)
-    x = torch.randn(len(singles), _PROBE, *inputs)
+    x = torch.randn(len(singles), _PROBE, *inputs, device=_device(networks[0]))
     for training in (True, False):
         with torch.no_grad():
             answers = stacked.train(training)(x)
@@ -246,6 +246,10 @@ def _check_answers(networks: Sequence[nn.Module], inputs: tuple[int, ...]) -> No
         ours = weights_of(stacked, seed)
         for name, tensor in single.state_dict().items():
             _must_be_close(ours[name].float(), tensor.float())
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
 
 
 def _must_be_close(ours: Tensor, theirs: Tensor) -> None:

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from assay.canon.task import TASKS
-from assay.data.batches import Batches, Normalise, OnDisk, to_tensor
+from assay.data.batches import Batches, Normalise, OnDisk, kept_on, to_tensor
 from assay.data.dataset import Dataset
 from assay.data.tokenizer import Tokenizer, open_tokenizer
 from assay.data.windows import judged
 from assay.engine import checkpoint, files
+from assay.engine.accelerator import begin_count, device_of, most_memory
 from assay.engine.glimpse import glimpse, relative_change
 from assay.engine.loop import Loop, Progress
-from assay.engine.machine import load, peak_memory_bytes, reset_peak_memory
+from assay.engine.machine import load
 from assay.engine.outcome import OUTCOME, Answers, write_outcome
 from assay.engine.randomness import seeded
 from assay.engine.spec import Event, Plan, TrialRecord, TrialSpec, record_from_json
@@ -45,6 +46,7 @@ _LOOKED_AT = 5000  # images a model may see to initialise itself, such as for wh
 _LEAST_VALIDATION = 256  # examples, at least, of one evaluation
 _EVALUATION_SHARE = 0.45  # examples evaluated over examples trained on: about 15 % of the time
 _VALUES_AT_ONCE = 2**17  # of inputs in an evaluation: what larger batches compute leaves the cache
+_VALUES_ELSEWHERE = 2**22  # the same on an accelerator, which few keep waiting for its next kernel
 
 
 def run_trial(
@@ -144,17 +146,18 @@ class Run:
     ) -> None:
         self.spec, self.dataset, self.folder, self.tell = spec, dataset, folder, tell
         self.stop, self.checkpoint_every = stop, checkpoint_every
-        self.normalise = Normalise(dataset.preprocessing)
+        self.device = device_of(spec.plan)
+        self.normalise = Normalise(dataset.preprocessing, self.device)
         self.load = load()
         self.progress = Progress()  # where the loop stands, for the record of a failure
         self.moved: float | None = None
         self.looked_at = 0
         self.together = 1
-        reset_peak_memory()
+        begin_count(self.device)
 
     def complete(self) -> TrialRecord:
         """Train alone, from the first step or the newest checkpoint to the end."""
-        with seeded(self.spec.seed, threads=self.spec.plan.threads):
+        with seeded(self.spec.seed, threads=self.spec.plan.threads, device=self.device):
             loop = self.prepare()
             loop.run()
             return self.finish(loop)
@@ -166,7 +169,7 @@ class Run:
             other: A prepared trial on the same data, whose examples are shared.
         """
         self.training: tuple[Examples, Tensor] = (
-            other.training if other else to_tensor(self.dataset, "train")
+            other.training if other else kept_on(self.device, *to_tensor(self.dataset, "train"))
         )
         left_off = self._left_off()
         self.learner = self._learner(*self.training, fresh=left_off is None)
@@ -218,7 +221,7 @@ class Run:
             train_seconds=progress.train_seconds,
             cpu_seconds=progress.cpu_seconds,
             samples_per_second=examples / progress.train_seconds if progress.train_seconds else 0.0,
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=most_memory(self.device),
             load=self.load,
             metrics=measured or {},
             curve=tuple(progress.curve),
@@ -241,7 +244,7 @@ class Run:
             start(model, spec.candidate.weights, self.dataset.preprocessing)
         if fresh:
             self._let_it_look(model, x)
-        model = apply_plan(model, spec.plan)
+        model = apply_plan(model, spec.plan).to(self.device)
         return Supervised(
             model,
             recipe=spec.candidate.recipe,
@@ -251,7 +254,7 @@ class Run:
                 spec.task,
                 classes=self.dataset.classes,
                 outputs=spec.outputs,
-                y=y.numpy(),
+                y=y.cpu().numpy(),
                 tokenizer=self._tokenizer(),
                 model=model,
             ),
@@ -271,7 +274,7 @@ class Run:
             _check_loops(self.spec.plan, model)
             most = _LOOKED_AT if self.dataset.kind == "image" else len(x)
             with torch.no_grad():
-                initialize(self.normalise(x[_evenly(len(x), most)]))
+                initialize(Normalise(self.dataset.preprocessing)(_rows(x, most).cpu()))
 
     def _validation(self) -> Part:
         """Return the validation examples that this trial looks at."""
@@ -288,7 +291,7 @@ class Run:
 
     def _loop(self, learner: Supervised, x: Examples, y: Tensor, validation: Part) -> Loop:
         recipe = self.spec.candidate.recipe
-        batches = Batches(
+        self.batches = Batches(
             x,
             y,
             recipe.batch_size,
@@ -301,7 +304,7 @@ class Run:
         return Loop(
             self.spec,
             learner,
-            batches,
+            self.batches,
             lambda: learner.evaluate(self.in_batches(val_x), val_y),
             folder=self.folder,
             tick=self.tell,
@@ -332,9 +335,9 @@ class Run:
         if self.dataset.answers not in ("label", "value"):
             return {}
         x, y = self.training
-        chosen = _evenly(len(x), self.looked_at)
-        predicted = learner.predict(self.in_batches(x[chosen]), y[chosen])
-        scores = evaluate(predicted, y[chosen].numpy(), self.spec.task)
+        some, truth = _rows(x, self.looked_at), _rows(y, self.looked_at).cpu()
+        predicted = learner.predict(self.in_batches(some), truth)
+        scores = evaluate(predicted, truth.numpy(), self.spec.task)
         return {f"train_{name}": value for name, value in scores.items()}
 
     def in_batches(self, x: Examples, *, seeds: int = 1) -> Iterator[Tensor]:
@@ -342,7 +345,8 @@ class Run:
         values = seeds * math.prod(x.shape[1:])
         if TASKS[self.spec.task].sums:  # a token's answer is as wide as the vocabulary
             values *= self.spec.outputs
-        size = max(_VALUES_AT_ONCE // values, self.spec.candidate.recipe.batch_size)
+        at_once = _VALUES_AT_ONCE if self.device.type == "cpu" else _VALUES_ELSEWHERE
+        size = max(at_once // values, self.spec.candidate.recipe.batch_size)
         for piece in x.split(size):
             yield self.normalise(piece)
 
@@ -371,7 +375,7 @@ def failures_recorded(run: Run, work: Callable[[], TrialRecord]) -> TrialRecord:
 def _reason(error: Exception, run: Run) -> str:
     where = f"at step {run.progress.step + 1}"
     if out_of_memory(error):
-        peak = peak_memory_bytes() / 2**30
+        peak = most_memory(run.device) / 2**30
         return (
             f"out of memory {where} with {run.spec.candidate.recipe.batch_size} examples a batch, "
             f"{peak:.1f} GiB held; a smaller batch or smaller images need less"
@@ -426,6 +430,11 @@ def make_folder(folder: Path) -> None:
             f"Cannot make the folder {folder}: {error.strerror or error}. "
             "Choose another with --store."
         ) from error
+
+
+def _rows(x: Examples, wanted: int) -> Tensor:
+    """Return so many of the rows, evenly spaced."""
+    return x[_evenly(len(x), wanted).to(x.device)]
 
 
 def _evenly(available: int, wanted: int) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from assay.canon.task import Task
+from assay.engine.accelerator import wait_for
 from assay.engine.spec import Candidate, Plan
 from assay.engine.ways import apply_plan, ways
 from assay.learners.fine_tuning import fine_tuning
@@ -54,23 +55,31 @@ class Tuning:
         task: One of `data.dataset.TASKS`.
         inputs: Shape of one example.
         outputs: Width of the last layer.
+        accelerator: As `Plan` has it; off the processor a step is timed by the clock.
 
     Attributes:
         seen: Seconds of a step in each way that was timed.
     """
 
     def __init__(
-        self, candidate: Candidate, *, task: Task, inputs: tuple[int, ...], outputs: int
+        self,
+        candidate: Candidate,
+        *,
+        task: Task,
+        inputs: tuple[int, ...],
+        outputs: int,
+        accelerator: str = "cpu",
     ) -> None:
         self.candidate, self.recipe, self.task = candidate, candidate.recipe, task
         self.inputs, self.outputs = inputs, outputs
         self.model = build_any(candidate.name, inputs, outputs, task)
-        self.clock = time.thread_time
+        self.accelerator, self.device = accelerator, torch.device(accelerator)
+        self.clock = time.thread_time if accelerator == "cpu" else time.perf_counter
         self.seen: dict[str, float] = {}
 
     def fastest(self, precision: str, *, autotune: bool) -> Plan:
         """Return the fastest way on one thread, with the time of one step."""
-        candidates = ways(self.model, self.task, self.inputs, precision)
+        candidates = ways(self.model, self.task, self.inputs, precision, self.accelerator)
         batch = min(_LEAST_BATCH, self.recipe.batch_size)
         chosen = plain = self._contender(candidates[0], batch)
         if autotune and len(candidates) > 1:
@@ -157,13 +166,15 @@ class Tuning:
 
     def _time(self, step: Callable[[], None], expected: float) -> float:
         count = max(1, round(_LEAST_TIMING / max(expected, 1e-6)))
+        wait_for(self.device)
         began = self.clock()
         for _ in range(count):
             step()
+        wait_for(self.device)
         return (self.clock() - began) / count
 
     def _step(self, plan: Plan, batch: int) -> Callable[[], None]:
-        model = apply_plan(copy.deepcopy(self.model), plan)
+        model = apply_plan(copy.deepcopy(self.model), plan).to(self.device)
         classes = tuple(map(str, range(self.outputs)))
         learner = Supervised(
             model,
@@ -173,8 +184,8 @@ class Tuning:
             objective=objective_for(self.task, classes=classes, outputs=self.outputs, model=model),
             fine_tuning=fine_tuning(self.candidate, model, steps=None),
         )
-        x = drawn(batch, self.inputs, self.task)[0]
-        y = drawn_truth(batch, self.inputs, self.outputs, self.task)
+        x = drawn(batch, self.inputs, self.task)[0].to(self.device)
+        y = drawn_truth(batch, self.inputs, self.outputs, self.task).to(self.device)
 
         def step() -> None:
             learner.step(x, y)

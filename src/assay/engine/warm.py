@@ -16,9 +16,10 @@ _ONE_THREAD = {  # one core a trial; and a process may fork only while it has a 
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "",  # autograd would start a thread for each
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator would start one
 }
+_HIDDEN = {"CUDA_VISIBLE_DEVICES": ""}  # autograd would start a thread for each, and not fork
+_UNTOUCHED = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # to ask whether there is one wakes none
 _GOODBYE = 5.0  # seconds that an orderly end may take
 
 
@@ -28,21 +29,25 @@ class WarmProcess:
     Args:
         folder: For its log.
         options: Further words of its command line.
+        accelerated: Whether its children compute on accelerators; they are hidden otherwise.
     """
 
-    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str] = (), *, accelerated: bool = False
+    ) -> None:
         self.log = folder / "worker.log"
         self._control, theirs = socket.socketpair()
         self._text = b""
+        words = ["--accelerated", *options] if accelerated else options
         with theirs, self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "assay.engine.worker", str(theirs.fileno()), *options],
+                [sys.executable, "-P", "-m", "assay.engine.worker", str(theirs.fileno()), *words],
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C in the terminal does not reach it
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **_ONE_THREAD},
+                env={**os.environ, **_ONE_THREAD, **(_UNTOUCHED if accelerated else _HIDDEN)},
             )
 
     @property

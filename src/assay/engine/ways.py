@@ -15,23 +15,36 @@ from assay.engine.convolution import MOST_PIXELS, can_multiply, multiply_few_pix
 from assay.engine.spec import Plan
 
 
-def ways(model: nn.Module, task: Task, inputs: tuple[int, ...], precision: str) -> list[Plan]:
+def ways(
+    model: nn.Module,
+    task: Task,
+    inputs: tuple[int, ...],
+    precision: str,
+    accelerator: Any = "cpu",
+) -> list[Plan]:
     """Return the plain way first, then the others, the likeliest winners before the rest.
+
+    Layers kept in fp32 and convolutions as products of matrices are ways of the processor alone.
 
     Args:
         model: What is to be computed.
         task: One of `data.dataset.TASKS`; regression stays in fp32 unless bf16 is asked for.
         inputs: Shape of one example.
         precision: "auto", or "fp32" or "bf16" for that and nothing else.
+        accelerator: As `Plan` has it.
     """
-    plain = Plan(precision="bf16" if precision == "bf16" else "fp32", loops=loops_of(model))
+    plain = Plan(
+        precision="bf16" if precision == "bf16" else "fp32",
+        loops=loops_of(model),
+        accelerator=accelerator,
+    )
     others = [
         replace(plain, precision=p, memory_format=m, attention=a, fp32_layers=kept, convolution=c)
         for p in _precisions(precision, task)
         for m in _memory_formats(model, inputs)
-        for kept in _fp32_layers(model, p)
+        for kept in _fp32_layers(model, p, accelerator)
         for a in _attentions(model)
-        for c in _convolutions(model, inputs, m)
+        for c in _convolutions(model, inputs, m, accelerator)
     ]
     return [plain, *(way for way in others if way != plain)]
 
@@ -84,9 +97,9 @@ def _attentions(model: nn.Module) -> Iterator[Literal["matmul", "fused"]]:
     yield "fused"
 
 
-def _fp32_layers(model: nn.Module, precision: str) -> Iterator[tuple[str, ...]]:
+def _fp32_layers(model: nn.Module, precision: str, accelerator: str) -> Iterator[tuple[str, ...]]:
     """On some chips all depthwise kernels lose in bf16, on others the strided ones, by far."""
-    if precision == "bf16":
+    if precision == "bf16" and accelerator == "cpu":
         for kind in ("strided_depthwise", "depthwise"):
             if any(_kept_in_fp32(module, (kind,)) for module in model.modules()):
                 yield (kind,)
@@ -94,9 +107,10 @@ def _fp32_layers(model: nn.Module, precision: str) -> Iterator[tuple[str, ...]]:
 
 
 def _convolutions(
-    model: nn.Module, inputs: tuple[int, ...], memory_format: str
+    model: nn.Module, inputs: tuple[int, ...], memory_format: str, accelerator: str
 ) -> Iterator[Literal["matmul", "direct"]]:
-    if memory_format == "channels_last" and _has_few_pixels(model, inputs):
+    here = accelerator == "cpu"
+    if here and memory_format == "channels_last" and _has_few_pixels(model, inputs):
         yield "matmul"
     yield "direct"
 
@@ -159,7 +173,7 @@ def _compute_in_fp32(module: nn.Module) -> None:
     inner = module.forward
 
     def forward(x: Tensor) -> Tensor:
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             return inner(x.float()).to(x.dtype)
 
     module.forward = forward

@@ -60,6 +60,7 @@ def handle_plan(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mappin
         precision=payload["precision"],
         autotune=payload["autotune"],
         threads=payload["threads"],
+        accelerator=payload["accelerator"],
         duration=_duration(payload, candidate) if "budget" in payload else None,
     )
     return asdict(plan)
@@ -78,6 +79,13 @@ def _duration(payload: Mapping[str, Any], candidate: Candidate) -> Callable[[flo
         return steps * step
 
     return duration
+
+
+def handle_accelerator(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
+    """Say what an accelerator is called, if it is there."""
+    from assay.engine.accelerator import name_of
+
+    return {"name": name_of(payload["accelerator"])}
 
 
 def handle_trial(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mapping[str, Any]:
@@ -158,6 +166,7 @@ def handle_count(payload: Mapping[str, Any], emit: Emit, stop: Stopped) -> Mappi
 
 
 HANDLERS: dict[str, Handler] = {
+    "accelerator": handle_accelerator,
     "count": handle_count,
     "plan": handle_plan,
     "trial": handle_trial,
@@ -203,13 +212,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--handlers", help="module with more HANDLERS, for tests")
     parser.add_argument("--preload", nargs="*", default=[], help="modules that the jobs will need")
     parser.add_argument("--later", nargs="*", default=[], help="the same, imported as others run")
+    parser.add_argument("--accelerated", action="store_true", help="leave devices to the jobs")
     parser.add_argument("--cold", action="store_true", help="import no torch, for tests")
     args = parser.parse_args(argv)
     parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started us
     more = import_module(args.handlers).HANDLERS if args.handlers else {}
     if not args.cold:
-        _warm_up(args.preload)
+        _warm_up(args.preload, train=not args.accelerated)
     gc.freeze()  # what is shared stays shared: the collector will not touch these pages
     control = socket.socket(fileno=args.socket)
     _Server(control, {**HANDLERS, **more}, parent, args.later).serve()
@@ -380,8 +390,11 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _warm_up(preload: Sequence[str]) -> None:
-    """Import what jobs need, read the cards, train for a step: no job waits for a first time."""
+def _warm_up(preload: Sequence[str], *, train: bool = True) -> None:
+    """Import what jobs need, read the cards, train for a step: no job waits for a first time.
+
+    A backward pass wakes every accelerator that torch sees, and no child could use one then.
+    """
     import torch
 
     from assay.engine.machine import keep_memory
@@ -397,6 +410,8 @@ def _warm_up(preload: Sequence[str]) -> None:
     from assay.learners.optimization import Optimization
 
     catalog()
+    if not train or torch.accelerator.is_available():
+        return
     model = torch.nn.Sequential(
         torch.nn.Conv2d(1, 2, 3),
         torch.nn.BatchNorm2d(2),

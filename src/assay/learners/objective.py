@@ -209,8 +209,8 @@ class Tags(Tokens):
 
     def keep(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the columns of `Tokens`, then found, named and there, (B, 6)."""
-        counted = count_spans(outputs.argmax(2).numpy(), y.numpy(), self._classes)
-        return torch.cat([super().keep(outputs, y), torch.from_numpy(counted).float()], dim=1)
+        counted = count_spans(outputs.argmax(2).cpu().numpy(), y.cpu().numpy(), self._classes)
+        return torch.cat([super().keep(outputs, y).cpu(), torch.from_numpy(counted).float()], dim=1)
 
 
 class TextToText(Tokens):
@@ -249,7 +249,7 @@ class TextToText(Tokens):
         """Return the columns of `kept`, then those of the texts that the network writes."""
         if self._tokenizer is None:
             return kept
-        begin = torch.full((len(truth), 1), BEGIN)
+        begin = torch.full((len(truth), 1), BEGIN, device=truth.device)
         writer = model if isinstance(model, Generative) else Uncached(model)
         most = self._most or truth.shape[1]
         written = decode(writer, begin, most=most, choose=greedy, source=given[0])
@@ -258,7 +258,7 @@ class TextToText(Tokens):
             for rows in (written, truth.masked_fill(truth == NOT_SCORED, PAD))
         )
         counted = torch.from_numpy(count_texts(said, meant)).float()
-        return torch.cat([kept, counted], dim=1)
+        return torch.cat([kept.cpu(), counted], dim=1)
 
 
 class Masked(Tokens):
@@ -282,15 +282,18 @@ class Masked(Tokens):
         return int((x != PAD).sum())
 
     def ask(self, x: Tensor, y: Tensor, *, training: bool) -> tuple[Arguments, Any]:
-        """Return the rows with hidden tokens, and what they were (in training: and the pairs)."""
+        """Return the rows with hidden tokens, and what they were (in training: and the pairs).
+
+        What is hidden is drawn on the processor, row by row.
+        """
         del y
-        tokens = _trimmed(x).long()
+        tokens = _trimmed(x.cpu()).long()
         if not training:
             masked, labels = mask_by_example(tokens, self._vocabulary)
-            return (masked,), labels
+            return (masked.to(x.device),), labels.to(x.device)
         rows, pairs = self._part(tokens)
         masked, labels = mask(rows, self._vocabulary)
-        return (masked,), (labels, pairs)
+        return (masked.to(x.device),), (labels.to(x.device), pairs.to(x.device))
 
     def loss(self, outputs: Any, y: Any, *, smoothing: float) -> Tensor:
         """Return the cross-entropy of the hidden tokens, in training plus that of the pairs."""

@@ -133,7 +133,7 @@ class _AdamW:
         self._decay, self._beta2, self._epsilon = decay, recipe.beta2, recipe.epsilon
         views = [view for _, view in self.weights]
         self._first, self._second = ([torch.zeros_like(v) for v in views] for _ in range(2))
-        self._steps = [torch.tensor(0.0) for _ in views]
+        self._steps = [torch.zeros((), device=v.device) for v in views]
 
     def moments(self) -> dict[str, list[Tensor]]:
         """Return the state, live."""

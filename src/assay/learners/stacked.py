@@ -64,7 +64,9 @@ class StackedSupervised:
         self.model.eval()
         try:
             with torch.inference_mode():
-                scores = torch.cat([self._scores(x.expand(seeds, *x.shape)) for x in batches], 1)
+                scores = torch.cat(
+                    [self._scores(x.expand(seeds, *x.shape)).cpu() for x in batches], 1
+                )
                 return [
                     learner.objective.score(own, y)
                     for learner, own in zip(self.learners, scores, strict=True)

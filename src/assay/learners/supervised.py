@@ -116,11 +116,11 @@ class Supervised:
     def _forward(self, given: tuple[Tensor, ...], model: Callable[..., Answer]) -> Answer:
         if self._channels_last and given[0].ndim == 4:
             given = (given[0].contiguous(memory_format=torch.channels_last), *given[1:])
-        with self._precision():
+        with self._precision(given[0].device.type):
             return model(*given)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
+    def _precision(self, kind: str) -> AbstractContextManager[object]:
+        return torch.autocast(kind, torch.bfloat16) if self._bf16 else nullcontext()
 
     def _kept(self, batches: Iterable[Tensor], y: Tensor, *, last: bool = False) -> Tensor:
         """Return what the objective keeps of the outputs to each example."""
@@ -130,12 +130,13 @@ class Supervised:
                 kept: list[Tensor] = []
                 seen = 0
                 for x in batches:
-                    given, truth = self.objective.ask(x, y[seen : seen + len(x)], training=False)
+                    meant = y[seen : seen + len(x)].to(x.device)
+                    given, truth = self.objective.ask(x, meant, training=False)
                     outputs = self._forward(given, self.model).float()
                     found = self.objective.keep(outputs, truth)
                     if last:
                         found = self.objective.finish(self.model, given, truth, found)
-                    kept.append(found)
+                    kept.append(found.cpu())
                     seen += len(x)
                 return torch.cat(kept)
         finally:

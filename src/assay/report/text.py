@@ -331,6 +331,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "horizon": ("Horizon", "预测步数"),
     "executor": ("Trials run on", "试验运行位置"),
     "devices": ("Processes per host", "每台主机的进程数"),
+    "accelerator": ("Accelerator", "加速器"),
     "nodes": ("Hosts", "主机数"),
     "strategy": ("Sharing strategy", "分摊方式"),
     "pretrained": ("Pretrained", "预训练权重"),

@@ -261,6 +261,7 @@ def _timed(candidate: Candidate, dataset: Dataset) -> Plan:
         "precision": "fp32",
         "autotune": False,
         "threads": 1,
+        "accelerator": "cpu",
     }
     with Inline() as executor:
         (_, result) = next(executor.run([Job("plan", candidate.name, payload)]))

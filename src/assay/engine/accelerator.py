@@ -1,0 +1,62 @@
+"""The device that a trial is computed on: the processor, or an accelerator that torch knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from assay.engine.machine import peak_memory_bytes, reset_peak_memory
+from assay.engine.spec import Plan
+from assay.errors import BadArgumentError
+
+
+def device_of(plan: Plan) -> torch.device:
+    """Return where a plan's network and batches live."""
+    return torch.device(plan.accelerator)
+
+
+def name_of(accelerator: str) -> str:
+    """Return what an accelerator calls itself, such as "NVIDIA H100"; "" for the processor.
+
+    Raises:
+        BadArgumentError: There is none here.
+    """
+    if accelerator == "cpu":
+        return ""
+    module = torch.get_device_module(accelerator)
+    if not module.is_available():
+        raise BadArgumentError(
+            f"`accelerator` must be a device that torch finds here. Received {accelerator}, which "
+            f"torch {torch.__version__} does not find; look at its driver and at "
+            "CUDA_VISIBLE_DEVICES, or leave `accelerator` out."
+        )
+    ask = getattr(module, "get_device_name", None)
+    return str(ask()) if ask else accelerator
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when all that a device was asked to compute is done: it computes while we go on."""
+    if device.type != "cpu":
+        module_of(device).synchronize()
+
+
+def begin_count(device: torch.device) -> None:
+    """Start the count of `most_memory` anew."""
+    if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        reset_peak_memory()
+
+
+def most_memory(device: torch.device) -> int:
+    """Return the most bytes held at once: of the graphics card, or else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return peak_memory_bytes()
+
+
+def module_of(device: torch.device) -> Any:
+    """Return torch's module for a kind of accelerator, such as `torch.cuda`."""
+    return torch.get_device_module(device)
