@@ -25,7 +25,8 @@ parity: $(VENV)/.dev
 
 study-fashion: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.fashion_study $(if $(MODELS),--models $(MODELS)) \
-	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BUDGET),--budget $(BUDGET))
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(BUDGET),--budget $(BUDGET)) \
+	  $(if $(ACCELERATOR),--accelerator $(ACCELERATOR))
 
 clean:
 	rm -rf $(VENV)

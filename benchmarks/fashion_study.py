@@ -1,11 +1,12 @@
 """The small variants trained on Fashion-MNIST, with the published figures beside ours.
 
     python -m benchmarks.fashion_study [--models A,B] [--seeds 3] [--budget 900s]
+                                       [--accelerator cuda]
 
-`make study-fashion` runs it with MODELS, SEEDS and BUDGET. It is a study like any other, kept in
-assay-runs/: what was measured is not measured again, and after a stop the same command continues.
-Selection sees the validation part only. The table goes to docs/results/fashion-mnist.md and the
-result to the .json beside it, without curves and images.
+`make study-fashion` runs it with MODELS, SEEDS, BUDGET and ACCELERATOR. It is a study like any
+other, kept in assay-runs/: what was measured is not measured again, and after a stop the same
+command continues. Selection sees the validation part only. The table goes to
+docs/results/fashion-mnist.md and the result to the .json beside it, without curves and images.
 """
 
 import argparse
@@ -184,10 +185,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--budget", default=BUDGET)
+    parser.add_argument("--accelerator", default="cpu")
     args = parser.parse_args(arguments)
     names = args.models.split(",") if args.models else small_variants()
     try:
-        study = Study("fashion-mnist", models=names, seeds=args.seeds, budget=args.budget)
+        study = Study(
+            "fashion-mnist",
+            models=names,
+            seeds=args.seeds,
+            budget=args.budget,
+            accelerator=args.accelerator,
+        )
         result = study.run(on_event=tell)
     except AssayError as error:
         print(error, file=sys.stderr)
