@@ -422,7 +422,7 @@ def _chance(page: Page, pair: PairVerdict, row: str) -> str:
 
 def _all_pairs(page: Page) -> list[tuple[str, str, list[str], str]]:
     """Return (a, b, figures, verdict) of every pair."""
-    t, score = page.words, page.score
+    t, score, once = page.words, page.score, _once(page)
     return [
         (
             v.a,
@@ -433,7 +433,7 @@ def _all_pairs(page: Page) -> list[tuple[str, str, list[str], str]]:
                 figures.probability(v.p_holm),
                 figures.chance(v.better),
                 score.loss(v.loss, t),
-                *([_mcnemar(v)] if _once(page) else []),
+                *([_mcnemar(v)] if once else []),
             ],
             t(v.verdict),
         )
