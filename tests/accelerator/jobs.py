@@ -1,13 +1,14 @@
 """What the tests of this folder do in processes of their own, where torch knows a second device.
 
-`python jobs.py JOB WORDS...` writes the job's answer as JSON.
+`python jobs.py DEVICE JOB WORDS...` writes the job's answer as JSON. DEVICE is "pretended", or
+"cuda" where there is a card.
 """
 
 import json
 import os
 import sys
 import tempfile
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,16 @@ from assay.learners.supervised import Supervised
 from assay.models.example import drawn, drawn_truth
 from assay.models.foreign import build_any
 
+DEVICE = sys.argv[1]
+
+
+def known(accelerator: str) -> AbstractContextManager[Any]:
+    """Return what has torch take tensors to a device."""
+    return pretended_device() if accelerator == NAME else nullcontext()
+
 
 def networks(*ids: str) -> dict[str, Any]:
-    """Return of each card and task the loss of a step and of the evaluation after it, both ways."""
+    """Return of each card and task the losses of a step and of evaluations around it, both ways."""
     found = {}
     for card in catalog().architectures:
         if card.id in ids:
@@ -44,8 +52,8 @@ def smallest(card: Architecture) -> Variant:
 def _both(card: Architecture, task: Task) -> Any:
     here = _losses(card, task, "cpu")
     try:
-        with pretended_device():
-            return here, _losses(card, task, NAME)
+        with known(DEVICE):
+            return here, _losses(card, task, DEVICE)
     except Exception as error:  # noqa: BLE001 - the test tells it
         return here, f"{type(error).__name__}: {error}"
 
@@ -68,8 +76,10 @@ def _losses(card: Architecture, task: Task, accelerator: str) -> list[float]:
         objective=objective_for(task, classes=classes, outputs=outputs, model=model),
     )
     torch.manual_seed(1)
-    loss = learner.step(x.to(accelerator), y.to(accelerator)).item()
-    return [loss, learner.evaluate([x.to(accelerator)], y)[0]]
+    there = x.to(accelerator)
+    before = learner.evaluate([there], y)[0]
+    loss = learner.step(there, y.to(accelerator)).item()
+    return [before, loss, learner.evaluate([there], y)[0]]
 
 
 def _shapes(card: Architecture, task: Task) -> tuple[tuple[int, ...], int]:
@@ -84,23 +94,23 @@ def _shapes(card: Architecture, task: Task) -> tuple[tuple[int, ...], int]:
 def narrowed() -> dict[str, Any]:
     """Return what a network's first layer answers in, by a plan of each precision."""
     found = {}
-    with pretended_device():
+    with known(DEVICE):
         for precision in ("fp32", "bf16"):
             model = build_any("lenet5", (1, 28, 28), 10, "image-classification")
             seen: list[str] = []
             first = next(m for m in model.modules() if isinstance(m, torch.nn.Conv2d))
             first.register_forward_hook(lambda m, i, o, seen=seen: seen.append(str(o.dtype)))
-            plan = Plan(accelerator=NAME, precision=precision)
-            learner = Supervised(model.to(NAME), recipe=Recipe(), plan=plan, steps=9)
-            x = torch.randn(4, 1, 28, 28, device=NAME)
-            loss = learner.step(x, torch.zeros(4, dtype=torch.int64, device=NAME))
-            found[precision] = [seen[0], loss.item()]
+            plan = Plan(accelerator=DEVICE, precision=precision)
+            learner = Supervised(model.to(DEVICE), recipe=Recipe(), plan=plan, steps=9)
+            x = torch.randn(4, 1, 28, 28, device=DEVICE)
+            learner.step(x, torch.zeros(4, dtype=torch.int64, device=DEVICE))
+            found[precision] = seen[0]
     return found
 
 
 def trials(name: str) -> dict[str, Any]:
     """Return how trials go on both devices: alone, stopped and resumed, and three as one stack."""
-    return {accelerator: _trials(name, accelerator) for accelerator in ("cpu", NAME)}
+    return {"here": _trials(name, "cpu"), "there": _trials(name, DEVICE)}
 
 
 def _trials(name: str, accelerator: str) -> dict[str, Any]:
@@ -115,7 +125,7 @@ def _trials(name: str, accelerator: str) -> dict[str, Any]:
     plan = Plan(accelerator=accelerator)
     specs = [make_spec(name, data, plan=plan, seed=seed, augment="shift") for seed in range(3)]
     folder, calls = Path(tempfile.mkdtemp()), iter(range(99))
-    with pretended_device() if accelerator == NAME else nullcontext():
+    with known(accelerator):
         alone = [run_trial(s, data, folder / f"alone{s.seed}") for s in specs]
         try:
             run_trial(specs[0], data, folder / "resumed", stop=lambda: next(calls) > 20)
@@ -132,22 +142,23 @@ def _trials(name: str, accelerator: str) -> dict[str, Any]:
 
 
 def study(data: str, models: str, *options: str) -> dict[str, Any]:
-    """Return the scores of a study of two steps a trial, whose workers know the device."""
+    """Return the scores of a study of twelve steps a trial, whose workers know the device."""
     from functools import partial
 
     from assay.compare import campaign, request
     from assay.compare.study import Study
 
-    request.ACCELERATORS = ("cpu", NAME)
-    campaign.Pool = partial(campaign.Pool, options=("--handlers", "device_handlers"))
+    if DEVICE == NAME:
+        request.ACCELERATORS = ("cpu", NAME)
+        campaign.Pool = partial(campaign.Pool, options=("--handlers", "device_handlers"))
     found = {}
-    for accelerator in request.ACCELERATORS:
+    for place, accelerator in (("here", "cpu"), ("there", DEVICE)):
         asked = dict(option.split("=") for option in options)
         result = Study(
             data, models=models.split(","), accelerator=accelerator, seeds=2, budget="12steps",
             baselines=False, store=tempfile.mkdtemp(), **asked,
         ).run()  # fmt: skip
-        found[accelerator] = {
+        found[place] = {
             "machine": result.machine["processor"],
             "failures": [s.reason for c in result.candidates for s in c.seeds if s.reason],
             "metrics": {c.name: dict(c.metrics) for c in result.candidates},
@@ -158,7 +169,7 @@ def study(data: str, models: str, *options: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     register()
-    job, *words = sys.argv[1:]
+    job, *words = sys.argv[2:]
     sys.stdout.write(json.dumps(globals()[job](*words)) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the device's thread would be in the way

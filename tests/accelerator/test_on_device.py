@@ -1,10 +1,11 @@
 """Trials compute off the processor what they compute on it.
 
-No machine of these tests has an accelerator; `pretended.py` stands for one. It finds
-what is left behind on the processor, not what an accelerator computes otherwise.
+Where no accelerator is, `pretended.py` stands for one. It finds what is left behind on the
+processor, not what an accelerator computes otherwise.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,19 +20,30 @@ from assay.compare.study import Study
 from assay.errors import BadArgumentError
 
 HERE = Path(__file__).parent
+HAS_CARD = torch.cuda.is_available()
 UNSEEN = {  # why torch itself leaves the pretended device
     "big-bird": "places blocks by lists, which torch moves behind Python's back",
     "gru": "torch's kernel turns its answer in place",
     "rnn": "the same",
     "seq2seq-bahdanau": "its GRUs",
 }
-CARDS = [card.id for card in catalog().architectures if card.id not in UNSEEN]
+CARDS = [card.id for card in catalog().architectures]
 PARTS = 4
 
 
-def job(name: str, *words: str) -> Any:
+@pytest.fixture(
+    params=[
+        "pretended",
+        pytest.param("cuda", marks=pytest.mark.skipif(not HAS_CARD, reason="no graphics card")),
+    ]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def job(device: str, name: str, *words: str) -> Any:
     done = subprocess.run(
-        [sys.executable, str(HERE / "jobs.py"), name, *words],
+        [sys.executable, str(HERE / "jobs.py"), device, name, *words],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
@@ -42,33 +54,35 @@ def job(name: str, *words: str) -> Any:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_network_learns_there_as_here(part: int):
-    wrong = {}
-    for name, (here, there) in job("networks", *CARDS[part::PARTS]).items():
-        if not isinstance(there, list) or there != pytest.approx(here, rel=1e-4, abs=1e-5):
-            wrong[name] = here, there
-    assert wrong == {}
+def test_every_network_learns_there_as_here(device: str, part: int):
+    ids = [name for name in CARDS if device == "cuda" or name not in UNSEEN]
+    found = job(device, "networks", *ids[part::PARTS])
+    assert {k: v for k, v in found.items() if not alike(*v, device)} == {}
 
 
-def test_bfloat16_is_the_device_s_own():
-    found = job("narrowed")
-    assert [found[precision][0] for precision in ("fp32", "bf16")] == [
-        "torch.float32",
-        "torch.bfloat16",
-    ]
+def alike(here: list[float], there: Any, device: str) -> bool:
+    """Whether losses agree; a card has other dropout and rounds convolutions to TF32."""
+    if device == "pretended" or not isinstance(there, list):
+        return there == pytest.approx(here, rel=1e-4, abs=1e-5)
+    return there[0] == pytest.approx(here[0], rel=2e-2) and all(map(math.isfinite, there))
 
 
-def test_trials_alone_resumed_and_stacked_end_as_here():
-    ways = job("trials", "lenet5")
-    here, there = ways["cpu"], ways["pretended"]
+def test_bfloat16_is_the_device_s_own(device: str):
+    assert job(device, "narrowed") == {"fp32": "torch.float32", "bf16": "torch.bfloat16"}
+
+
+def test_trials_alone_resumed_and_stacked_end_as_here(device: str):
+    ways = job(device, "trials", "lenet5")
+    here, there = ways["here"], ways["there"]
+    close = {"rel": 1e-4 if device == "pretended" else 5e-2}
     for one in (there["resumed"], *there["alone"], *there["stack"]):
         assert (one["status"], one["reason"]) == ("finished", "")
     assert "can be resumed" in there["stopped"]
-    assert curve(there["resumed"]) == curve(there["alone"][0])
+    assert curve(there["resumed"]) == pytest.approx(curve(there["alone"][0]), **close)
     for seed in range(3):
-        assert curve(there["alone"][seed]) == pytest.approx(curve(here["alone"][seed]), rel=1e-4)
+        assert curve(there["alone"][seed]) == pytest.approx(curve(here["alone"][seed]), **close)
+        assert curve(there["stack"][seed]) == pytest.approx(curve(here["alone"][seed]), **close)
         assert there["stack"][seed]["together"] == 3
-        assert curve(there["stack"][seed]) == pytest.approx(curve(here["alone"][seed]), rel=1e-3)
         assert there["alone"][seed]["hash"] != here["alone"][seed]["hash"]
 
 
@@ -88,16 +102,18 @@ def pairs(tmp_path: Path) -> Path:
     return path
 
 
-def check(found: Any) -> None:
-    here, there = found["cpu"], found["pretended"]
+def check(found: Any, device: str) -> None:
+    here, there = found["here"], found["there"]
     assert here["failures"] == there["failures"] == []
     assert all(there["cost"].values())
-    assert there["machine"] == here["machine"] + " + Pretended 1"
+    assert there["machine"].startswith(here["machine"] + " + ")
     for name, metrics in here["metrics"].items():
-        assert there["metrics"][name] == pytest.approx(metrics, rel=1e-3, abs=1e-5)
+        assert there["metrics"][name].keys() == metrics.keys()
+        if device == "pretended":
+            assert there["metrics"][name] == pytest.approx(metrics, rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+@pytest.mark.skipif(HAS_CARD, reason="there is a graphics card")
 @pytest.mark.parametrize("workers", [None, 0])
 def test_a_card_that_is_not_there_is_told_before_any_training(workers: int | None, tmp_path: Path):
     study = Study("digits", accelerator="cuda", workers=workers, store=str(tmp_path))
@@ -105,9 +121,10 @@ def test_a_card_that_is_not_there_is_told_before_any_training(workers: int | Non
         study.run()
 
 
-def test_a_study_there_ends_as_one_here():
-    check(job("study", "digits", "lenet5,mlp"))
+def test_a_study_there_ends_as_one_here(device: str):
+    check(job(device, "study", "digits", "lenet5,mlp"), device)
 
 
-def test_a_study_of_texts_there_ends_as_one_here(pairs: Path):
-    check(job("study", str(pairs), "transformer_tiny", "task=text-to-text"))
+def test_a_study_of_texts_there_ends_as_one_here(device: str, pairs: Path):
+    found = job(device, "study", str(pairs), "transformer_tiny", "task=text-to-text")
+    check(found, device)
