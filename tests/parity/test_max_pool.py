@@ -45,16 +45,26 @@ def test_values_gradients_and_refusals_are_torchs(sides, dtype, ceil_mode: bool)
 def test_the_fast_ways_are_taken_and_only_where_torch_is_slow(monkeypatch):
     taken = []
     monkeypatch.setattr(max_pool, "_largest", lambda x, *_, **__: taken.append("rows") or x)
-    monkeypatch.setattr(max_pool._Turned, "apply", lambda x, _: taken.append("turned") or (x, x))
+    monkeypatch.setattr(
+        max_pool._Pooled,
+        "apply",
+        lambda x, _, by_two: taken.append("by two" if by_two else "turned") or (x, x),
+    )
     x = torch.zeros(1, 2, 8, 8)
     max_pool2d(x, 3, 2)
     assert taken == ["rows", "rows"]
     max_pool2d(x.requires_grad_(), 3, 2)
     assert taken == ["rows", "rows", "turned"]
     max_pool2d(x, 2, 2)
+    assert taken == ["rows", "rows", "turned", "by two"]
+    max_pool2d(x, 2, 2, ceil_mode=True)
+    max_pool2d(x, 2, 1)
+    max_pool2d(x.double(), 2, 2)
     max_pool2d(x.detach().contiguous(memory_format=torch.channels_last), 3, 2)
     max_pool2d(x.detach()[0], 3, 2)
-    assert taken == ["rows", "rows", "turned"]
+    monkeypatch.setattr(max_pool, "_loops", lambda: None)  # no compiler
+    max_pool2d(x, 2, 2)
+    assert taken == ["rows", "rows", "turned", "by two"]
 
 
 def test_what_is_pooled_is_never_the_input_itself():
@@ -69,6 +79,17 @@ def test_not_a_number_and_infinities_pass_as_torch_lets_them():
     for padding in (0, 1):
         ours, theirs = MaxPool2d(3, 2, padding)(x), F.max_pool2d(x, 3, 2, padding)
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_by_two_takes_the_place_that_torch_takes_of_equals_and_of_what_is_no_number():
+    random = torch.manual_seed(0)
+    x = torch.randint(-1, 2, (3, 5, 17, 70), generator=random).float()
+    x[torch.rand(x.shape, generator=random) < 0.2] = torch.nan
+    x[torch.rand(x.shape, generator=random) < 0.1] = -torch.inf
+    values, places = max_pool._pooled_by_two(x)
+    theirs = F.max_pool2d(x, 2, 2, return_indices=True)
+    torch.testing.assert_close(values, theirs[0], rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(places, theirs[1])
 
 
 def test_gradients_of_gradients():
