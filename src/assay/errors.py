@@ -46,6 +46,10 @@ class StoreError(AssayError, OSError):
     """The record of runs cannot be read or written."""
 
 
+class DeviceError(AssayError, RuntimeError):
+    """An accelerator is not there, or not any more; no candidate can be trained on it."""
+
+
 class TrialError(AssayError, RuntimeError):
     """One trial failed (diverged, out of memory, crashed); the study goes on without it."""
 

@@ -39,7 +39,7 @@ def networks(*ids: str) -> dict[str, Any]:
     found = {}
     for card in catalog().architectures:
         if card.id in ids:
-            for task in card.tasks if card.input != "image" else card.tasks[:1]:
+            for task in card.tasks if card.input.kind != "image" else card.tasks[:1]:
                 found[f"{card.id} {task}"] = _both(card, task)
     return found
 

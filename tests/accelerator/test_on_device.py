@@ -16,8 +16,6 @@ import pytest
 import torch
 
 from assay.canon.catalog import catalog
-from assay.compare.study import Study
-from assay.errors import BadArgumentError
 
 HERE = Path(__file__).parent
 HAS_CARD = torch.cuda.is_available()
@@ -111,14 +109,6 @@ def check(found: Any, device: str) -> None:
         assert there["metrics"][name].keys() == metrics.keys()
         if device == "pretended":
             assert there["metrics"][name] == pytest.approx(metrics, rel=1e-3, abs=1e-5)
-
-
-@pytest.mark.skipif(HAS_CARD, reason="there is a graphics card")
-@pytest.mark.parametrize("workers", [None, 0])
-def test_a_card_that_is_not_there_is_told_before_any_training(workers: int | None, tmp_path: Path):
-    study = Study("digits", accelerator="cuda", workers=workers, store=str(tmp_path))
-    with pytest.raises(BadArgumentError, match="Received cuda, which torch .* does not find"):
-        study.run()
 
 
 def test_a_study_there_ends_as_one_here(device: str):

@@ -32,7 +32,7 @@ from assay.engine.spec import (
     TrialSpec,
     record_from_json,
 )
-from assay.errors import BadArgumentError, TrialError, UnknownNameError
+from assay.errors import DeviceError, TrialError, UnknownNameError
 from assay.models.foreign import origin
 from assay.store.lock import Claim
 from assay.store.store import Store
@@ -93,7 +93,8 @@ class Campaign:
 
         Raises:
             UnknownNameError: A library has no network of a candidate's name.
-            BadArgumentError: No candidate can meet a requirement, or there is no such accelerator.
+            BadArgumentError: No candidate can meet a requirement.
+            DeviceError: There is no such accelerator.
         """
         self._preload(candidates)
         self._find_accelerator()
@@ -105,7 +106,7 @@ class Campaign:
             Job("plan", c.name, self._plan_payload(c, threads, macs.get(c.name, 0)))
             for c in candidates
         ]
-        for job, result in self._run(jobs):
+        for job, result in self._run(jobs, at_once=self._when_timed):
             if result.status == "done":
                 plans[job.key] = self._shared(_plan(result.value))
                 self._tell("plan", job.key, text=_in_words(plans[job.key]))
@@ -119,12 +120,22 @@ class Campaign:
     def _find_accelerator(self) -> None:
         """Learn what the accelerator is called, if one was asked for."""
         asked = self.request.accelerator
-        if asked == "cpu":
+        if asked == "cpu" or self._accelerator:
             return
         for _, result in self._run([Job("accelerator", asked, {"accelerator": asked})]):
             if result.status != "done":
-                raise BadArgumentError(result.reason)
+                raise DeviceError(result.reason)
             self._accelerator = result.value["name"]
+
+    def _check_accelerator(self, specs: Sequence[TrialSpec]) -> None:
+        """Raise DeviceError where trials were planned for another accelerator than is here."""
+        self._find_accelerator()
+        for spec in specs:
+            if spec.plan.accelerator != "cpu" and spec.machine != self._machine:
+                raise DeviceError(
+                    "A study continues on the accelerator that it began on. Received "
+                    f"{self._machine}, begun on {spec.machine}; what was measured is kept."
+                )
 
     def train(self, specs: Sequence[TrialSpec]) -> dict[str, TrialRecord]:
         """Run the trials that have no record, and return the records made.
@@ -133,6 +144,7 @@ class Campaign:
         what others have claimed is waited for.
         """
         self._preload([spec.candidate for spec in specs])
+        self._check_accelerator(specs)
         sizes = self._stacks(specs)
         waiting = {spec.hash: spec for spec in specs}
         made: dict[str, TrialRecord] = {}
@@ -157,7 +169,8 @@ class Campaign:
             Job("stacking", name, {**self._shapes(first[name].candidate), **_facts(first[name], n)})
             for name, n in tried.items()
         ]
-        return {j.key: r.value["seeds"] for j, r in self._run(jobs) if r.status == "done"}
+        found = self._run(jobs, at_once=self._when_timed)
+        return {j.key: r.value["seeds"] for j, r in found if r.status == "done"}
 
     def _run_claimed(
         self, waiting: Mapping[str, TrialSpec], sizes: dict[str, int]
@@ -254,6 +267,15 @@ class Campaign:
             return self.request.workers or 1
         return self.request.workers or max(1, cores() // self.place.count)
 
+    @property
+    def _machine(self) -> str:
+        return " + ".join(filter(None, (processor(), self._accelerator)))
+
+    @property
+    def _when_timed(self) -> int | None:
+        """Jobs at once that time something: the clock of an accelerator counts the neighbours."""
+        return None if self.request.accelerator == "cpu" else 1
+
     def _shared(self, plan: Plan) -> Plan:
         """Return a plan as it is computed by the processes that share a training, if they do."""
         devices, nodes = shape(self.request.devices, self.request.nodes)
@@ -322,10 +344,10 @@ class Campaign:
 
     def _threads(self, trials: int) -> int:
         """Return the most threads of a trial: more than one only where cores are left over."""
-        if self.cluster is not None:
-            return max(1, int(self.cluster.cpus))
         if self.request.workers == 0 or self.place.world > 1 or self.request.accelerator != "cpu":
             return 1
+        if self.cluster is not None:
+            return max(1, int(self.cluster.cpus))
         return max(1, cores() // min(trials, self.request.workers or cores()))
 
     def _plan_payload(self, candidate: Candidate, threads: int, macs: int) -> dict[str, Any]:
@@ -411,7 +433,7 @@ class Campaign:
             patience=self.request.patience,
             plan=plan,
             versions=versions(),
-            machine=" + ".join(filter(None, (processor(), self._accelerator))),
+            machine=self._machine,
         )
 
     def _seconds(self, spec: TrialSpec) -> float:

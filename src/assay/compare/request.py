@@ -215,6 +215,11 @@ class Request:
                 "`accelerator` cuda trains each network on one graphics card. Received "
                 f"devices={self.devices} and nodes={self.nodes}; leave one of them out."
             )
+        if self.workers == 0:
+            raise BadArgumentError(
+                "`workers` must be at least 1 with `accelerator` cuda, where each trial needs a "
+                "process of its own. Received workers=0; leave it out."
+            )
         cluster = parse_executor(self.executor)
         if cluster is not None and not cluster.gpus:
             raise BadArgumentError(

@@ -8,7 +8,7 @@ import torch
 
 from assay.engine.machine import peak_memory_bytes, reset_peak_memory
 from assay.engine.spec import Plan
-from assay.errors import BadArgumentError
+from assay.errors import DeviceError
 
 
 def device_of(plan: Plan) -> torch.device:
@@ -20,13 +20,13 @@ def name_of(accelerator: str) -> str:
     """Return what an accelerator calls itself, such as "NVIDIA H100"; "" for the processor.
 
     Raises:
-        BadArgumentError: There is none here.
+        DeviceError: There is none here.
     """
     if accelerator == "cpu":
         return ""
     module = torch.get_device_module(accelerator)
     if not module.is_available():
-        raise BadArgumentError(
+        raise DeviceError(
             f"`accelerator` must be a device that torch finds here. Received {accelerator}, which "
             f"torch {torch.__version__} does not find; look at its driver and at "
             "CUDA_VISIBLE_DEVICES, or leave `accelerator` out."
@@ -35,19 +35,34 @@ def name_of(accelerator: str) -> str:
     return str(ask()) if ask else accelerator
 
 
+def wake(device: torch.device) -> None:
+    """Make a device ready for a trial or a measurement, and count its memory anew.
+
+    A graphics card computes float32 in full (torch's default rounds what convolutions read to 10
+    bits) and by kernels that sum in the same order each time, as far as it has such.
+
+    Raises:
+        DeviceError: It is not there, or not any more.
+    """
+    if device.type != "cuda":
+        reset_peak_memory()
+        return
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.reset_peak_memory_stats()
+    except RuntimeError as error:
+        raise DeviceError(
+            f"The graphics card cannot be used: {error}. What was measured is kept; run the same "
+            "command again once it can."
+        ) from error
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+
+
 def wait_for(device: torch.device) -> None:
     """Return when all that a device was asked to compute is done: it computes while we go on."""
     if device.type != "cpu":
         module_of(device).synchronize()
-
-
-def begin_count(device: torch.device) -> None:
-    """Start the count of `most_memory` anew."""
-    if device.type == "cuda":
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        reset_peak_memory()
 
 
 def most_memory(device: torch.device) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 from assay.engine.spec import Event
 from assay.engine.warm import WarmProcess, last_line
-from assay.errors import BadArgumentError, StoreError, TrialError
+from assay.errors import BadArgumentError, DeviceError, StoreError, TrialError
 
 OnEvent = Callable[[Event], None]
 
@@ -512,7 +512,9 @@ def _inline_result(outcome: Mapping[str, Any]) -> JobResult:
 
 
 def _failure(outcome: Mapping[str, Any]) -> JobResult:
-    """Return a failed job's result; files that cannot be written fail the study, not the job."""
+    """Return a failed job's result; a full disk or a lost device fails the study, not the job."""
     if "unwritable" in outcome:
         raise StoreError(outcome["unwritable"])
+    if "deviceless" in outcome:
+        raise DeviceError(outcome["deviceless"])
     return JobResult("failed", {}, outcome["reason"], outcome["detail"])

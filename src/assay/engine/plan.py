@@ -54,7 +54,8 @@ def choose_plan(
             compilation is not tried.
 
     Raises:
-        BadArgumentError: `precision` is none of the three, or there is no such accelerator.
+        BadArgumentError: `precision` is none of the three.
+        DeviceError: There is no such accelerator.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise BadArgumentError(

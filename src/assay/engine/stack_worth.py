@@ -15,7 +15,7 @@ from torch import Tensor
 
 from assay.canon.task import TASKS, Task
 from assay.engine import files
-from assay.engine.accelerator import device_of, name_of, wait_for
+from assay.engine.accelerator import device_of, name_of, wait_for, wake
 from assay.engine.cache import cache_dir
 from assay.engine.grouping import WORTH
 from assay.engine.machine import processor, versions
@@ -93,7 +93,8 @@ def stack_worth(
     path = cache_dir() / "stacks" / f"{digest(question)[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         return StackWorth(**json.loads(path.read_text(encoding="utf-8"))["worth"])
-    with seeded(0, threads=1):
+    wake(device_of(plan))
+    with seeded(0, threads=1, device=device_of(plan)):
         found = _measured(candidate, task, inputs, outputs, plan, seeds)
     with suppress(StoreError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ from assay.engine.trial import (
     recorded,
     run_trial,
 )
-from assay.errors import AssayError, Interrupted, StoreError, TrialError
+from assay.errors import AssayError, DeviceError, Interrupted, StoreError, TrialError
 from assay.learners.stacked import StackedSupervised
 
 _TORCH = "random.torch"
@@ -112,18 +112,18 @@ def _together(runs: Sequence[Run], stop: Callable[[], bool], checkpoint_every: f
     """Run trials as a stack as far as that goes; whatever has no record then is run alone."""
     try:
         seats = [_Seat(run, runs[0] if i else None) for i, run in enumerate(runs)]
-    except (Interrupted, StoreError):
+    except (DeviceError, Interrupted, StoreError, torch.AcceleratorError):
         raise
     except Exception:  # noqa: BLE001 - the trial alone fails in the same way and is recorded
         return
     if len({seat.loop.progress.step for seat in seats}) > 1:
         return
     try:
-        with seeded(runs[0].spec.seed, threads=1):
+        with seeded(runs[0].spec.seed, threads=1, device=runs[0].device):
             ride = _ride(seats, stop, checkpoint_every)
             if ride is not None:
                 ride.to_the_end()
-    except AssayError:
+    except (AssayError, torch.AcceleratorError):  # after the latter, only a new process can go on
         raise
     except Exception:  # noqa: BLE001 - alone, each trial says what was wrong with it
         return

@@ -20,7 +20,7 @@ from assay.data.dataset import Dataset
 from assay.data.tokenizer import Tokenizer, open_tokenizer
 from assay.data.windows import judged
 from assay.engine import checkpoint, files
-from assay.engine.accelerator import begin_count, device_of, most_memory
+from assay.engine.accelerator import device_of, most_memory, wake
 from assay.engine.glimpse import glimpse, relative_change
 from assay.engine.loop import Loop, Progress
 from assay.engine.machine import load
@@ -28,7 +28,7 @@ from assay.engine.outcome import OUTCOME, Answers, write_outcome
 from assay.engine.randomness import seeded
 from assay.engine.spec import Event, Plan, TrialRecord, TrialSpec, record_from_json
 from assay.engine.ways import apply_plan, loops_of
-from assay.errors import AssayError, Interrupted, StoreError, TrialError
+from assay.errors import AssayError, DeviceError, Interrupted, StoreError, TrialError
 from assay.learners.fine_tuning import fine_tuning
 from assay.learners.objective import objective_for
 from assay.learners.supervised import Supervised
@@ -74,6 +74,7 @@ def run_trial(
         checkpoint_every: Seconds between checkpoints, at least.
 
     Raises:
+        DeviceError: The plan's accelerator is not there.
         Interrupted: `stop` asked for it.
         StoreError: A file could not be written.
         TrialError: The data set is not the spec's.
@@ -147,13 +148,13 @@ class Run:
         self.spec, self.dataset, self.folder, self.tell = spec, dataset, folder, tell
         self.stop, self.checkpoint_every = stop, checkpoint_every
         self.device = device_of(spec.plan)
+        wake(self.device)
         self.normalise = Normalise(dataset.preprocessing, self.device)
         self.load = load()
         self.progress = Progress()  # where the loop stands, for the record of a failure
         self.moved: float | None = None
         self.looked_at = 0
         self.together = 1
-        begin_count(self.device)
 
     def complete(self) -> TrialRecord:
         """Train alone, from the first step or the newest checkpoint to the end."""
@@ -364,7 +365,7 @@ def failures_recorded(run: Run, work: Callable[[], TrialRecord]) -> TrialRecord:
     """A candidate's own failure becomes a record; the system's and the user's go on upwards."""
     try:
         return work()
-    except (Interrupted, StoreError):
+    except (DeviceError, Interrupted, StoreError):
         raise
     except AssayError as error:
         return run.record("failed", reason=str(error))

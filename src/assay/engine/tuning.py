@@ -6,12 +6,13 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from assay.canon.task import Task
-from assay.engine.accelerator import wait_for
+from assay.engine.accelerator import wait_for, wake
 from assay.engine.spec import Candidate, Plan
 from assay.engine.ways import apply_plan, ways
 from assay.learners.fine_tuning import fine_tuning
@@ -76,6 +77,7 @@ class Tuning:
         self.accelerator, self.device = accelerator, torch.device(accelerator)
         self.clock = time.thread_time if accelerator == "cpu" else time.perf_counter
         self.seen: dict[str, float] = {}
+        wake(self.device)
 
     def fastest(self, precision: str, *, autotune: bool) -> Plan:
         """Return the fastest way on one thread, with the time of one step."""
@@ -140,7 +142,8 @@ class Tuning:
         for way in others:
             if time.monotonic() > deadline:
                 break
-            contenders.append(self._contender(way, batch))
+            with suppress(torch.OutOfMemoryError):  # of an accelerator, which holds them all
+                contenders.append(self._contender(way, batch))
         self._repeat(contenders, deadline)
         self.seen |= {_label(c.plan): c.best for c in contenders}
         best = min(contenders, key=lambda contender: contender.best)

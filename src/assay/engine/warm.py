@@ -19,7 +19,10 @@ _ONE_THREAD = {  # one core a trial; and a process may fork only while it has a 
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator would start one
 }
 _HIDDEN = {"CUDA_VISIBLE_DEVICES": ""}  # autograd would start a thread for each, and not fork
-_UNTOUCHED = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # to ask whether there is one wakes none
+_ACCELERATED = {
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # to ask whether there is a card wakes none
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # cuBLAS then sums in the same order each time
+}
 _GOODBYE = 5.0  # seconds that an orderly end may take
 
 
@@ -47,7 +50,7 @@ class WarmProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **_ONE_THREAD, **(_UNTOUCHED if accelerated else _HIDDEN)},
+                env={**os.environ, **_ONE_THREAD, **(_ACCELERATED if accelerated else _HIDDEN)},
             )
 
     @property

@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from assay.engine.spec import Candidate, Event, Plan, Recipe, record_from_json, spec_from_json
-from assay.errors import AssayError, BadArgumentError, Interrupted, StoreError
+from assay.errors import AssayError, BadArgumentError, DeviceError, Interrupted, StoreError
 
 Emit = Callable[[Event], None]
 Stopped = Callable[[], bool]
@@ -189,7 +189,7 @@ def plan_from_json(facts: Mapping[str, Any]) -> Plan:
 def attempt(
     handlers: Mapping[str, Handler], job: Mapping[str, Any], emit: Emit, stop: Stopped
 ) -> dict[str, Any]:
-    """Do one job and return its outcome: `value`, `reason`, `stopped` or `unwritable`."""
+    """Do one job and tell its end: `value`, `reason`, `stopped`, `unwritable`, `deviceless`."""
     try:
         if job["kind"] not in handlers:
             raise BadArgumentError(
@@ -201,6 +201,8 @@ def attempt(
         return {"stopped": True}
     except StoreError as error:  # a full disk is no fault of the candidate
         return {"unwritable": str(error)}
+    except DeviceError as error:  # nor is a card that is gone
+        return {"deviceless": str(error)}
     except Exception as error:  # noqa: BLE001 - one candidate's failure must not end the study
         return {"reason": _reason(error), "detail": traceback.format_exc()}
 
