@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from assay.engine.machine import peak_memory_bytes, reset_peak_memory
@@ -62,7 +60,7 @@ def wake(device: torch.device) -> None:
 def wait_for(device: torch.device) -> None:
     """Return when all that a device was asked to compute is done: it computes while we go on."""
     if device.type != "cpu":
-        module_of(device).synchronize()
+        torch.get_device_module(device).synchronize()
 
 
 def most_memory(device: torch.device) -> int:
@@ -70,8 +68,3 @@ def most_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return peak_memory_bytes()
-
-
-def module_of(device: torch.device) -> Any:
-    """Return torch's module for a kind of accelerator, such as `torch.cuda`."""
-    return torch.get_device_module(device)

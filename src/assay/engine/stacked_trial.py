@@ -74,11 +74,14 @@ def run_stack(
         make_folder(folder)
     waiting = [pair for pair in zip(specs, folders, strict=True) if recorded(*pair) is None]
     if len(waiting) > 1 and stackable(waiting[0][0]):
-        runs = [
-            Run(spec, dataset, folder, Reporter(spec, tell), asked, checkpoint_every)
-            for spec, folder in waiting
-        ]
-        _together(runs, asked, checkpoint_every)
+        _together(
+            [
+                Run(spec, dataset, folder, Reporter(spec, tell), asked, checkpoint_every)
+                for spec, folder in waiting
+            ],
+            asked,
+            checkpoint_every,
+        )
     return [
         run_trial(s, dataset, f, emit=emit, stop=stop, checkpoint_every=checkpoint_every)
         for s, f in zip(specs, folders, strict=True)
